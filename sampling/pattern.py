@@ -1,0 +1,39 @@
+"""Glob patterns over service names: ``*`` any text, ``?`` one character, ``[abc]`` ``[a-z]`` ``[!abc]`` one of a set.
+
+Case sensitive, over the whole name; a ``[`` that is never closed stands for itself (the dialect of ``fnmatch.fnmatchcase``).
+"""
+
+import fnmatch
+import re
+from functools import cached_property
+
+_TOKEN = re.compile(r"\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+
+
+class Pattern:
+    """One glob. Compiling is put off until a name with its literal prefix comes: most patterns never need it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        tokens = _TOKEN.findall(text)
+        literals = [token for token in tokens if token not in ("*", "?") and len(token) == 1]
+        stars = tokens.count("*")
+        self.specificity: tuple[int, int, int] = (len(literals), len(tokens) - len(literals) - stars, -stars)
+        """Compares patterns: more literal characters, then more single-character wildcards, then fewer stars."""
+        self.prefix = text[: next((i for i, character in enumerate(text) if character in "*?["), len(text))]
+        """The characters every matching name starts with."""
+        rest = text[len(self.prefix) :]
+        self._prefix_only = rest == "*"
+        self._literal = not rest
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        return re.compile(fnmatch.translate(self.text))
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole name is described by the pattern."""
+        if self._prefix_only:
+            return name.startswith(self.prefix)
+        if self._literal:
+            return name == self.prefix
+        return self._regex.match(name) is not None

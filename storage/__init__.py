@@ -1,0 +1,1 @@
+"""The log of changes (SQLite, PostgreSQL) and its copies (Redis, snapshot file)."""
