@@ -183,6 +183,9 @@ def decode_record(record_type: type[RecordType], body: bytes) -> RecordType:
 
 
 def _normalize_rules(record: Record) -> None:
+    field, text = ("reason", record.reason) if isinstance(record, Boost) else ("description", record.description)
+    if "\0" in text:
+        raise ValueError(f"{field}: must not contain the character U+0000, which no database keeps")
     if record.operation_strategies == ():
         record._normalize("operation_strategies", None)
     check_together(record.sampling_strategy, record.operation_strategies or ())

@@ -32,10 +32,10 @@ class StrategiesFile(msgspec.Struct, frozen=True):
     """A whole file. 100,000 services are a dict of their names whose equal values are one object."""
 
     services: dict[str, bytes]
-    """The canonical JSON of the ``Rules`` of each service. Its strategy is always there; beside a rate limit there are no
+    """The canonical JSON of the ``Rules`` of each service. They always have a strategy; beside a rate limit they have no
     operations."""
     default: Rules | None
-    """None where the file has no default. Beside a rate limit its operations are still there: services with a probability
+    """None where the file has no default. It may have operations beside a rate limit: services with a probability
     inherit them."""
     sha256: str
     """Of the bytes of the file, in hex."""

@@ -1,0 +1,219 @@
+"""The poll path: request bytes in, response bytes out, from memory. No I/O, no await, no clock, no log line."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from google.protobuf.message import DecodeError
+
+from sampling.catalog import Catalog
+from sampling.encode import encode_json, encode_protobuf
+from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters
+from server.polls.query import SERVICE_ONCE, service_names
+
+MAX_NAME_BYTES = 2048
+"""Longest service name that is answered, in UTF-8 bytes."""
+
+STRANGERS = 10_000
+"""How many names without a record of their own are remembered."""
+
+SHARED = 10_000
+"""How many different answers are kept for sharing between names."""
+
+SPELLINGS = 4
+"""How many spellings of one name (extra parameters, unknown fields) are remembered for each protocol."""
+
+Protocol = Literal["grpc", "http"]
+Outcome = Literal["answered", "bad_request", "unavailable"]
+
+
+class BadPoll(Exception):
+    """Is raised when a request cannot be understood: 400 or ``INVALID_ARGUMENT``. The message is for the client."""
+
+
+class NotReady(Exception):
+    """Is raised while nothing is loaded: 503 or ``UNAVAILABLE``, and clients keep what they have. A guess would replace it."""
+
+    def __init__(self) -> None:
+        super().__init__("no configuration is loaded yet; keep your strategy and ask again")
+
+
+class Answers:
+    """Answers to polls, kept by request bytes. One method for each form in which a request comes."""
+
+    def __init__(self) -> None:
+        self._catalog: Catalog | None = None
+        self._generation = 0
+        # Two dicts: bytes can be both a query string and a message, of two different services.
+        self._by_frame: dict[bytes, _Polled] = {}
+        self._by_query: dict[bytes, _Polled] = {}
+        self._by_name: dict[str, _Polled] = {}
+        self._configured: dict[str, _Polled] = {}
+        self._strangers: dict[str, _Polled] = {}
+        self._shared: dict[bytes, bytes] = {}
+        self.totals: dict[tuple[Protocol, Outcome], int] = {
+            (protocol, outcome): 0 for protocol in ("grpc", "http") for outcome in ("answered", "bad_request", "unavailable")
+        }
+        """Polls since the start, without those that the two counters below hold."""
+        self._grpc_answered = 0
+        self._http_answered = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether polls are answered."""
+        return self._catalog is not None
+
+    def polls(self) -> dict[tuple[Protocol, Outcome], int]:
+        """Polls since the start by protocol and outcome; for the metrics."""
+        totals = dict(self.totals)
+        totals["grpc", "answered"] += self._grpc_answered
+        totals["http", "answered"] += self._http_answered
+        return totals
+
+    def serve(self, catalog: Catalog, changed: Iterable[str] | None = None) -> None:
+        """Answer from this catalog from now on. ``changed`` names the only services whose answer may differ; None: all."""
+        self._catalog = catalog
+        if changed is None:
+            self._generation += 1
+            self._shared = {}
+        else:
+            for name in changed:
+                if (polled := self._by_name.get(name)) is not None:
+                    self._forget(polled)
+
+    def framed(self, body: bytes) -> bytes | None:
+        """A gRPC body with its five bytes of frame, to another. None: not one plain message, ask the full implementation.
+
+        Raises:
+            BadPoll: the message is cut off, cannot be parsed, or its name is too long.
+            NotReady: nothing is loaded.
+        """
+        polled = self._by_frame.get(body)
+        if polled is not None and polled.generation == self._generation and (response := polled.framed) is not None:
+            polled.recent = True
+            self._grpc_answered += 1
+            return response
+        size = len(body) - 5
+        promised = int.from_bytes(body[1:5], "big")
+        if size < 0 or size < promised:
+            self.totals["grpc", "bad_request"] += 1
+            raise BadPoll("the body ends within its message")
+        return None if body[0] or size > promised else self._answer_grpc(body)
+
+    def message(self, message: bytes) -> bytes:
+        """A ``SamplingStrategyParameters`` message to a ``SamplingStrategyResponse`` message; raises as ``framed``."""
+        return (self.framed(_frame(message)) or b"")[5:]
+
+    def json(self, query: bytes) -> bytes:
+        """The query string of an HTTP poll to Jaeger's JSON.
+
+        Raises:
+            BadPoll: ``service`` is not given exactly once, or is too long.
+            NotReady: nothing is loaded.
+        """
+        polled = self._by_query.get(query)
+        if polled is not None and polled.generation == self._generation and (response := polled.json) is not None:
+            polled.recent = True
+            self._http_answered += 1
+            return response
+        names = service_names(query)
+        if len(names) != 1:
+            self.totals["http", "bad_request"] += 1
+            raise BadPoll(SERVICE_ONCE)
+        return self._answer_http(query, names[0])
+
+    def _answer_grpc(self, body: bytes) -> bytes:
+        try:
+            name = SamplingStrategyParameters.FromString(body[5:]).serviceName
+        except DecodeError:
+            self.totals["grpc", "bad_request"] += 1
+            raise BadPoll("the body is no jaeger.api_v2.SamplingStrategyParameters message") from None
+        catalog, polled = self._polled("grpc", name)
+        if polled.framed is None:
+            polled.framed = self._share(_frame(encode_protobuf(catalog.resolve(name))))
+        polled.frames = _remember(self._by_frame, polled.frames, body, polled)
+        self._grpc_answered += 1
+        return polled.framed
+
+    def _answer_http(self, query: bytes, name: str) -> bytes:
+        catalog, polled = self._polled("http", name)
+        if polled.json is None:
+            polled.json = self._share(encode_json(catalog.resolve(name)))
+        polled.queries = _remember(self._by_query, polled.queries, query, polled)
+        self._http_answered += 1
+        return polled.json
+
+    def _polled(self, protocol: Protocol, name: str) -> "tuple[Catalog, _Polled]":
+        if len(name) > MAX_NAME_BYTES or len(name.encode(errors="surrogateescape")) > MAX_NAME_BYTES:
+            self.totals[protocol, "bad_request"] += 1
+            raise BadPoll(f"the service name is longer than {MAX_NAME_BYTES} bytes")
+        catalog = self._catalog
+        if catalog is None:
+            self.totals[protocol, "unavailable"] += 1
+            raise NotReady
+        polled = self._by_name.get(name)
+        if polled is None:
+            if catalog.is_configured(name):
+                ring, capacity = self._configured, catalog.configured
+            else:
+                ring, capacity = self._strangers, STRANGERS
+            self._make_room(ring, capacity)
+            polled = ring[name] = self._by_name[name] = _Polled(name, self._generation)
+        elif polled.generation != self._generation:
+            polled.generation = self._generation
+            polled.framed = polled.json = None
+        polled.recent = True
+        return catalog, polled
+
+    def _make_room(self, ring: "dict[str, _Polled]", capacity: int) -> None:
+        """Let go of the longest unpolled: a clock, which costs a poll one attribute and no reordering."""
+        while len(ring) >= capacity and ring:
+            polled = ring.pop(next(iter(ring)))
+            if polled.recent:
+                polled.recent = False
+                ring[polled.name] = polled
+            else:
+                self._forget(polled)
+
+    def _forget(self, polled: "_Polled") -> None:
+        del self._by_name[polled.name]
+        self._configured.pop(polled.name, None)
+        self._strangers.pop(polled.name, None)
+        for body in polled.frames:
+            del self._by_frame[body]
+        for query in polled.queries:
+            del self._by_query[query]
+
+    def _share(self, response: bytes) -> bytes:
+        """One object for equal answers: most names share theirs."""
+        if len(self._shared) >= SHARED:
+            self._shared = {}
+        return self._shared.setdefault(response, response)
+
+
+class _Polled:
+    """A name that was polled, its answers in both protocols, and the requests that lead here."""
+
+    __slots__ = ("framed", "frames", "generation", "json", "name", "queries", "recent")
+
+    def __init__(self, name: str, generation: int) -> None:
+        self.name = name
+        self.generation = generation
+        """The answers hold while this is the generation of ``Answers``."""
+        self.recent = True
+        self.framed: bytes | None = None
+        self.json: bytes | None = None
+        self.frames: tuple[bytes, ...] = ()
+        self.queries: tuple[bytes, ...] = ()
+
+
+def _remember(polled_by: dict[bytes, _Polled], known: tuple[bytes, ...], request: bytes, polled: _Polled) -> tuple[bytes, ...]:
+    """Find the name by this request from now on, unless it has enough spellings; its spellings are returned."""
+    if len(known) >= SPELLINGS or request in polled_by:
+        return known
+    polled_by[request] = polled
+    return (*known, request)
+
+
+def _frame(message: bytes) -> bytes:
+    """A message as gRPC sends it: uncompressed, its length before it."""
+    return b"\0" + len(message).to_bytes(4, "big") + message

@@ -1,0 +1,172 @@
+"""The composition root: the one place that knows the concrete classes. Opens in order, closes in reverse."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+
+import structlog
+
+from sampling.strategies_file import NO_FILE
+from server.answers import Answers
+from server.copies import HOT_COPY_SECONDS, SNAPSHOT_SECONDS, CopyKeeper, RedisProbe, load_base
+from server.follower import PATIENCE_SECONDS, Follower
+from server.health import Health
+from server.polls.interface import PollServer
+from server.ports import Ports
+from server.served import Served
+from server.settings import PREFIX, SettingError, Settings
+from server.sidecar.app import Sidecar
+from server.sidecar.auth import admin_token_in
+from server.strategies_file import StrategiesFileWatch
+from server.telemetry.metrics import Metrics
+from storage.interface import Copies, Store
+from storage.snapshot_file import SnapshotFile
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the server until ``stop`` is set.
+
+    Raises:
+        SettingError: something that a setting names cannot be used; nothing was opened for clients.
+        StrategiesFileError: the strategies file cannot be served.
+    """
+    async with AsyncExitStack() as stack:
+        token = _data_folder(settings)
+        ports = stack.enter_context(Ports(settings))
+        answers = Answers()
+        watch = await _strategies_file(settings)
+        served = Served(answers, NO_FILE if watch is None else watch.current)
+        if watch is not None:
+            watch.changed = served.replace_file
+        store = _store(settings)
+        stack.push_async_callback(store.close)
+        snapshot = SnapshotFile(settings.data_dir, store.address)
+        copies: dict[str, Copies] = {"snapshot": snapshot}
+        background = [CopyKeeper("snapshot", snapshot, served, SNAPSHOT_SECONDS).run]
+        probe = None
+        if settings.redis_url is not None:
+            from storage.hot_copy import HotCopy  # noqa: PLC0415 - 6 MB that only those with Redis pay
+
+            try:
+                hot_copy = HotCopy(settings.redis_url)
+            except ValueError as error:
+                raise SettingError(f"{PREFIX}REDIS_URL: {error}") from None
+            stack.push_async_callback(hot_copy.close)
+            copies["hot copy"] = hot_copy
+            probe = RedisProbe(hot_copy)
+            background += [CopyKeeper("hot copy", hot_copy, served, HOT_COPY_SECONDS).run, probe.run]
+        await load_base(copies, served)
+
+        follower = Follower(store, served, lost=snapshot.rename_lost)
+        health = Health(
+            answers=answers,
+            served=served,
+            follower=follower,
+            store=store,
+            data_dir=settings.data_dir,
+            redis=probe,
+            strategies_file=watch,
+        )
+        metrics = Metrics()
+        metrics.expose(answers=answers, served=served, follower=follower, health=health, redis=probe is not None)
+        background += [follower.run] if watch is None else [follower.run, watch.watch]
+        tasks = [asyncio.create_task(_kept_running(run)) for run in background]
+        stack.push_async_callback(_cancel, tasks)
+
+        polls = _poll_server(settings, answers, ports)
+        stack.push_async_callback(polls.stop)
+        await polls.start()
+        sidecar = Sidecar(follower=follower, served=served, health=health, metrics=metrics, admin_token=token)
+        stack.push_async_callback(sidecar.close)
+        await sidecar.start(ports.sidecar[0], ports.metrics[0])
+        tasks.append(asyncio.create_task(_announce(served, follower, polls, store, ports.numbers())))
+
+        await stop.wait()
+        _log.info("stopping", drain_seconds=settings.drain_seconds)
+        health.stopping = True
+        polls.set_serving(False)
+        await asyncio.sleep(settings.drain_seconds)
+        await polls.stop()
+    _log.info("stopped")
+
+
+def _data_folder(settings: Settings) -> str:
+    """Make the data folder and find the admin token there or in the settings."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+        if settings.admin_token is not None:
+            return settings.admin_token
+        token, made = admin_token_in(folder)
+    except OSError as error:
+        raise SettingError(
+            f"{PREFIX}DATA_DIR: cannot write in {folder.absolute()}: {error.strerror}; name a folder of this user"
+        ) from None
+    if made:
+        _log.info("an admin token was made", file=str(folder / "admin-token"))
+    return token
+
+
+async def _strategies_file(settings: Settings) -> StrategiesFileWatch | None:
+    if settings.strategies_file is None:
+        return None
+    watch = StrategiesFileWatch(settings.strategies_file)
+    await watch.load()
+    return watch
+
+
+def _store(settings: Settings) -> Store:
+    if settings.database_url is not None:
+        from storage.postgres import PostgresStore  # noqa: PLC0415 - only those with PostgreSQL pay for its driver
+
+        return PostgresStore(settings.database_url, pool_min=settings.database_pool_min, pool_max=settings.database_pool_max)
+    from storage.sqlite import SqliteStore  # noqa: PLC0415
+
+    return SqliteStore(settings.data_dir / "tracing-config.db")
+
+
+def _poll_server(settings: Settings, answers: Answers, ports: Ports) -> PollServer:
+    if settings.poll_server == "grpcio":
+        from server.polls.grpcio_server import GrpcioPollServer  # noqa: PLC0415 - 20 MB that only those who choose it pay
+
+        return GrpcioPollServer(answers, ports.grpc, ports.http)
+    from server.polls.asgi import AsgiPollServer  # noqa: PLC0415
+
+    return AsgiPollServer(answers, ports.grpc, ports.http)
+
+
+async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:
+    """A defect in a background task must end neither the process nor the task for good."""
+    while True:
+        try:
+            await run()
+        except Exception:  # noqa: BLE001 - said in the docstring
+            _log.exception("a background task failed through a defect; it starts again")
+        await asyncio.sleep(1)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _announce(served: Served, follower: Follower, polls: PollServer, store: Store, ports: dict[str, list[int]]) -> None:
+    """The one line that says what was opened and that the server is ready."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(served.until_published(), PATIENCE_SECONDS + 0.5)
+    if not served.published:
+        _log.warning("open, but not ready: nothing is loaded yet", reason=follower.problem, **ports)
+    await served.until_published()
+    polls.set_serving(True)
+    # What was made until now lives as long as the process: the garbage collector need not walk it while polls wait.
+    gc.collect()
+    gc.freeze()
+    point = served.point
+    _log.info("ready", store=store.name, address=store.address, at=point and str(point), **ports)

@@ -1,0 +1,221 @@
+"""Follows the store's log, and keeps what is served at its head."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic, time
+
+import structlog
+
+from sampling.records import Key
+from server.served import Served
+from storage.errors import ContentMismatch, StoreError, StoreUnavailable
+from storage.interface import Committed, Head, Point, Store, Write
+
+TICK_SECONDS = 0.5
+"""How often the head is asked for, give or take a fifth; NOTIFY only makes it sooner."""
+
+PATIENCE_SECONDS = 3.0
+"""How long a base from a copy waits for the store before it is answered from."""
+
+SERVED_SECONDS = 5.0
+"""How long a write waits until this replica serves it."""
+
+MISMATCH_SECONDS = 30.0
+"""How long a content that misses its checksum is taken for a restore in progress."""
+
+_log = structlog.get_logger()
+
+
+class Follower:
+    """The one that moves what is served: by the log of the store, forward within one history.
+
+    ``lost`` is awaited with the abandoned point when the store went back to before it (a restored backup, a failover that
+    lost commits), before everything is loaded anew.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        served: Served,
+        *,
+        lost: Callable[[Point], Awaitable[object]],
+        tick: float = TICK_SECONDS,
+    ) -> None:
+        self._store = store
+        self._served = served
+        self._lost = lost
+        self._tick = tick
+        self._opened = False
+        self._wake = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._confirmed = monotonic()
+        self._failures = 0
+        self._mismatch_since: float | None = None
+        self.problem: str | None = "the store has not answered yet"
+        """Why the store cannot be followed right now; None while it is."""
+        self.foreign: Point | None = None
+        """The head of another store that took the place of ours; never followed unasked."""
+        self.clock_offset = 0.0
+        """Seconds by which the store's clock is ahead of ours."""
+        self.histories_lost = 0
+        self.mismatches = 0
+
+    @property
+    def staleness(self) -> float:
+        """Seconds since the served point was last seen to be the head."""
+        return monotonic() - self._confirmed
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._watch_windows())
+            tasks.create_task(self._publish())
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        *,
+        actor: str,
+        reason: str,
+        expected: Mapping[Key, str],
+        owner: str | None = None,
+        takeover: bool = False,
+    ) -> tuple[Committed, bool]:
+        """Commit a batch and wait until it is served here; the flag says whether it is.
+
+        Raises:
+            StoreError: as ``Store.commit``; ``StoreUnavailable`` also where the store is not the one that is followed.
+        """
+        if self.foreign is not None or not self._opened:
+            raise StoreUnavailable(self.problem or "the store is not open yet")
+        committed = await self._store.commit(
+            writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover
+        )
+        head, at = committed.head, self._served.point
+        if at is not None and head.point.store_id == at.store_id and head.point.revision == at.revision + 1:
+            # A mismatch says that the served history is not the store's: following finds that out.
+            with suppress(ContentMismatch):
+                await self._served.take(head, committed.changes)
+        self._wake.set()
+        return committed, await self._served.reached(head.point, SERVED_SECONDS)
+
+    async def _follow(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                if not self._opened:
+                    await self._store.open()
+                    self._opened = True
+                await self._catch_up()
+                self._succeeded()
+                await self._pause()
+            except Exception as error:  # noqa: BLE001 - polls must outlive a defect of the follower
+                if not isinstance(error, StoreError):
+                    _log.exception("a defect kept the follower from following; answers go on")
+                self._failed(error)
+                await asyncio.sleep(min(5.0, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0))
+
+    async def _pause(self) -> None:
+        """Until the store hints at news, a commit of ours wants to be served, or the tick."""
+        news = asyncio.ensure_future(self._store.wait_for_news(self._tick * random.uniform(0.8, 1.2)))
+        wake = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait((news, wake), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+            wake.cancel()
+            results = await asyncio.gather(news, wake, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _catch_up(self) -> None:
+        at = self._served.point
+        head = await self._store.head(None if at is None else at.revision)
+        self.clock_offset = head.clock - time()
+        if at is None:
+            await self._load()
+        elif head.point.store_id != at.store_id:
+            self._refuse(head, at)
+        elif head.commit_at_served == at.commit_id:
+            await self._move_forward(head, at)
+        elif head.in_recovery:
+            raise StoreUnavailable("the store is a standby that has not reached the served revision")
+        else:
+            await self._go_back(head, at)
+
+    async def _move_forward(self, head: Head, at: Point) -> None:
+        if self._mismatch_since is not None:
+            await self._load()
+        elif head.point == at:
+            self._served.checked_at = head.clock
+        else:
+            news = await self._store.changes_since(at.revision)
+            await self._served.take(news.head, news.changes)
+
+    async def _load(self) -> None:
+        """Everything anew. A content that misses its checksum for too long is served where there is nothing else."""
+        since = self._mismatch_since
+        trust = self._served.point is None and since is not None and monotonic() - since > MISMATCH_SECONDS
+        async with self._store.load() as load:
+            await self._served.replace(load.head, load, trust=trust)
+        if trust:
+            self._caught_up.set()
+            raise ContentMismatch("the store's content misses its checksum; it is served because there is nothing else")
+
+    def _refuse(self, head: Head, at: Point) -> None:
+        self.foreign = head.point
+        raise StoreUnavailable(
+            f"the store has the id {head.point.store_id}, what is served comes from {at.store_id}; "
+            "answers stay and writes are refused until `tracing-config store accept` says that it is meant"
+        )
+
+    async def _go_back(self, head: Head, at: Point) -> None:
+        self.histories_lost += 1
+        _log.error(
+            "the store went back: commits that were served are gone, everything is loaded anew",
+            served=str(at),
+            head=str(head.point),
+            store=at.store_id,
+        )
+        await self._lost(at)
+        await self._load()
+
+    def _succeeded(self) -> None:
+        self._confirmed = monotonic()
+        self._failures = 0
+        self._mismatch_since = None
+        self.foreign = None
+        self._caught_up.set()
+        if self.problem is not None:
+            self.problem = None
+            point = self._served.point
+            _log.info("the store is followed", store=self._store.name, at=point and str(point))
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        if isinstance(error, ContentMismatch):
+            self.mismatches += 1
+            self._mismatch_since = self._mismatch_since or monotonic()
+        if str(error) != self.problem:
+            self.problem = str(error)
+            serving = "answers go on from memory" if self._served.published else "nothing can be answered yet"
+            _log.error("the store cannot be followed", reason=str(error), address=self._store.address, effect=serving)
+
+    async def _watch_windows(self) -> None:
+        """Wall clock against the next start or end of a window; there are no longer timers."""
+        while True:
+            await asyncio.sleep(min(self._tick, TICK_SECONDS))
+            self._served.advance(time())
+
+    async def _publish(self) -> None:
+        """Ready is: caught up, or a base is loaded and the store has not answered for a while."""
+        try:
+            async with asyncio.timeout(None if self._served.point is None else PATIENCE_SECONDS):
+                await self._caught_up.wait()
+        except TimeoutError:
+            _log.warning("the store does not answer: serving from a copy", at=str(self._served.point))
+        self._served.publish()

@@ -1,0 +1,107 @@
+"""Is this process alive, is it ready for polls, and how are its parts: three questions, three answers."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sampling.strategies_file import StrategiesFile
+from server.answers import Answers
+from server.copies import RedisProbe
+from server.follower import Follower
+from server.served import Served
+from server.strategies_file import StrategiesFileWatch
+from storage.interface import Store
+
+DISK_THRESHOLD_BYTES = 10 * 1024 * 1024
+"""Less free space than this in the data folder is DOWN (the operations guide's threshold)."""
+
+CLOCK_OFFSET_SECONDS = 1.0
+"""A larger difference between the store's clock and ours is said: windows open and close by clocks."""
+
+
+class Health:
+    """Reads the state of the parts; asks none of them anything, so it costs the stores nothing."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        served: Served,
+        follower: Follower,
+        store: Store,
+        data_dir: Path,
+        redis: RedisProbe | None,
+        strategies_file: StrategiesFileWatch | None,
+    ) -> None:
+        self._answers, self._served, self._follower, self._store = answers, served, follower, store
+        self._data_dir, self._redis, self._strategies_file = data_dir, redis, strategies_file
+        self.stopping = False
+        """Set at the first signal: readiness goes down, polls go on."""
+
+    @property
+    def ready(self) -> bool:
+        return self._answers.ready and not self.stopping
+
+    @property
+    def database_up(self) -> bool:
+        return self._follower.problem is None
+
+    @property
+    def redis_up(self) -> bool:
+        return self._redis is not None and self._redis.up
+
+    def report(self) -> dict[str, Any]:
+        """All components. DOWN when ``db`` or ``diskSpace`` is; Redis down leaves it UP: losing it costs nothing."""
+        components = {"db": self._database(), "diskSpace": self._disk_space(), "sampling": self._sampling()}
+        if self._redis is not None:
+            components["redis"] = {
+                "status": _status(self._redis.up),
+                "details": {"version": self._redis.version, **_problem(self._redis.problem)},
+            }
+        if self._strategies_file is not None:
+            components["strategiesFile"] = self._file(self._strategies_file)
+        up = all(components[name]["status"] == "UP" for name in ("db", "diskSpace"))
+        return {"status": _status(up), "components": components}
+
+    def _database(self) -> dict[str, Any]:
+        details = {"database": self._store.name, "validationQuery": "head", **_problem(self._follower.problem)}
+        return {"status": _status(self.database_up), "details": details}
+
+    def _disk_space(self) -> dict[str, Any]:
+        details: dict[str, Any] = {"threshold": DISK_THRESHOLD_BYTES, "exists": self._data_dir.is_dir()}
+        try:
+            usage = shutil.disk_usage(self._data_dir)
+        except OSError as error:
+            return {"status": "DOWN", "details": {**details, **_problem(error.strerror)}}
+        details = {"total": usage.total, "free": usage.free, **details}
+        return {"status": _status(usage.free >= DISK_THRESHOLD_BYTES), "details": details}
+
+    def _sampling(self) -> dict[str, Any]:
+        follower, point = self._follower, self._served.point
+        problems = self._served.catalog.problems
+        details: dict[str, Any] = {
+            "point": point and str(point),
+            "revision": point and point.revision,
+            "storeId": point and point.store_id,
+            "stalenessSeconds": round(follower.staleness, 3),
+        }
+        if follower.foreign is not None:
+            details["otherStoreId"] = follower.foreign.store_id
+        if abs(follower.clock_offset) > CLOCK_OFFSET_SECONDS:
+            details["clockOffsetSeconds"] = round(follower.clock_offset, 3)
+        if problems:
+            details["unreadableRecords"] = {f"{key.kind} {key.name}": text for key, text in list(problems.items())[:10]}
+        return {"status": _status(self.ready), "details": details}
+
+    def _file(self, watch: StrategiesFileWatch) -> dict[str, Any]:
+        file: StrategiesFile = watch.current
+        details = {"path": str(watch.path), "sha256": file.sha256, "services": len(file.services)}
+        return {"status": _status(watch.problem is None), "details": {**details, **_problem(watch.problem)}}
+
+
+def _status(up: bool) -> str:
+    return "UP" if up else "DOWN"
+
+
+def _problem(text: str | None) -> dict[str, str]:
+    return {} if text is None else {"problem": text}

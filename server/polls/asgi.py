@@ -1,0 +1,114 @@
+"""The default poll server: one h2corn in our event loop answers HTTP/1.1, HTTP/2 and every kind of gRPC on each port."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Sequence
+
+from h2corn import Config, RequestPolicy, Server
+
+from server.answers import Answers
+from server.listeners import listen
+from server.polls.asgi_application import Application
+from server.polls.asgi_services import Services, ServicesApplication
+from server.polls.health_service import HealthService
+from server.polls.interface import (
+    BODY_SECONDS,
+    GRACE_SECONDS,
+    HEAD_SECONDS,
+    IDLE_SECONDS,
+    MAX_BODY,
+    MAX_HEAD,
+    MAX_REQUEST_LINE,
+    MAX_STREAMS,
+    WRITE_SECONDS,
+)
+from server.polls.reflection_service import ReflectionService
+from server.polls.services import POLL
+
+RESERVED_DESCRIPTORS = 256
+"""File descriptors that connections leave to stores, sidecar and logs."""
+
+
+class AsgiPollServer:
+    """See ``PollServer``. Every socket answers everything, whichever list it comes in."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        grpc_sockets: Sequence[socket.socket],
+        http_sockets: Sequence[socket.socket],
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self._sockets = (*grpc_sockets, *http_sockets)
+        self._grace_seconds = grace_seconds
+        self._health = HealthService()
+        self._reflection = ReflectionService()
+        services = Services(answers, self._health, self._reflection)
+        self._application = Application(answers, ServicesApplication(services))
+        self._server: Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        for listener in self._sockets:
+            listen(listener)
+        self._server = Server(self._application, self._config())
+        self._serving = asyncio.create_task(self._server.serve())
+        await self._server.wait_started()
+
+    def set_serving(self, serving: bool) -> None:
+        self._health.set_serving(serving)
+
+    async def stop(self) -> None:
+        self._health.close()
+        self._reflection.close()
+        if self._server is not None:
+            self._server.shutdown()
+        # h2corn has duplicates of its own, and has closed them by now; a connection must not wait in vain for ours.
+        for listener in self._sockets:
+            listener.close()
+        if self._serving is not None:
+            await self._serving
+
+    def _config(self) -> Config:
+        return Config(
+            # By descriptor, so that a second h2corn can take over from the first without losing a connection.
+            bind=tuple(f"fd://{listener.fileno()}" for listener in self._sockets),
+            lifespan="off",
+            grpc=True,
+            runtime_threads=1,
+            access_log=False,
+            log_format="json",
+            timeout_graceful_shutdown=self._grace_seconds,
+            timeout_handshake=HEAD_SECONDS,
+            timeout_request_header=HEAD_SECONDS,
+            timeout_request_body_idle=BODY_SECONDS,
+            timeout_keep_alive=IDLE_SECONDS,
+            h2_timeout_response_stall=WRITE_SECONDS,
+            h2_timeout_write=WRITE_SECONDS,
+            limit_connections=_connections(),
+            limit_request_line=MAX_REQUEST_LINE,
+            limit_request_field_size=MAX_HEAD,
+            limit_request_head_size=MAX_HEAD,
+            h2_max_header_list_size=MAX_HEAD,
+            h2_max_header_block_size=MAX_HEAD,
+            h2_initial_stream_window_size=2 * MAX_BODY,
+            h2_initial_connection_window_size=16 * MAX_BODY,
+            max_concurrent_streams=MAX_STREAMS,
+            max_request_body_size=MAX_BODY,
+            # gRPC has no limits by default, for streams. The application bounds a poll's size, to say so in gRPC's words.
+            request_policies=(
+                RequestPolicy(
+                    path=POLL,
+                    max_request_body_size=0,
+                    timeout_request_body_idle=BODY_SECONDS,
+                    h2_timeout_response_stall=WRITE_SECONDS,
+                ),
+            ),
+        )
+
+
+def _connections() -> int:
+    """How many connections are held at once, 0 for no limit; more of them wait to be accepted."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 0 if descriptors == resource.RLIM_INFINITY else max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2)

@@ -1,0 +1,135 @@
+"""Every failure as ``application/problem+json`` (RFC 9457), and the one table from storage errors to statuses."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from storage import errors as storage_errors
+
+_log = structlog.get_logger()
+
+
+class Problem(Exception):
+    """Is raised by a handler for a request that fails; becomes a problem JSON."""
+
+    def __init__(
+        self, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
+        self.status, self.kind, self.detail = status, kind, detail
+        self.headers = dict(headers or {})
+        self.members = members
+        super().__init__(detail)
+
+
+class InvalidField(Problem):
+    """Is raised for a value that cannot be taken; names its field."""
+
+    def __init__(self, field: str, message: str, status: int = 422) -> None:
+        super().__init__(status, "invalid-field", f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+STATUSES: dict[type[storage_errors.StoreError], tuple[int, str]] = {
+    storage_errors.PointMismatch: (412, "point-mismatch"),
+    storage_errors.OwnedByAnother: (409, "owned-by-another"),
+    storage_errors.OutcomeUnknown: (503, "outcome-unknown"),
+    storage_errors.StoreUnavailable: (503, "store-unavailable"),
+    storage_errors.StoreUnusable: (503, "store-unusable"),
+    storage_errors.ContentMismatch: (503, "content-mismatch"),
+}
+"""The one table from what a store raises to what a client of the API is told."""
+
+RETRY_AFTER_SECONDS = "5"
+
+
+def from_store(error: storage_errors.StoreError) -> Problem:
+    """A storage error for the client."""
+    status, kind = STATUSES.get(type(error), (500, "store-failed"))
+    members: dict[str, object] = {}
+    headers: dict[str, str] = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else {}
+    detail = str(error)
+    match error:
+        case storage_errors.PointMismatch(current=current):
+            members["current"] = current
+            detail += "; read it again, and send its ETag as If-Match"
+            if current is not None:
+                headers["ETag"] = current
+        case storage_errors.OwnedByAnother(owner=owner):
+            members["managedBy"] = owner
+            detail += "; change it there, boost the service for a while, or take it over with ?takeover=true"
+        case storage_errors.OutcomeUnknown(commit_id=commit_id):
+            members["commitId"] = commit_id
+            detail += "; read the record to see"
+    return Problem(status, kind, detail, headers=headers, **members)
+
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+_FIELD = re.compile(r"^(?P<field>[A-Za-z]+(\[\d+\])?(\.[A-Za-z]+)*): (?P<message>.*)$", re.DOTALL)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$")
+_MISSING = re.compile(r"^Object missing required field `(?P<field>.*)`$")
+
+
+def invalid_record(error: ValueError) -> InvalidField:
+    """What a record type says about a value, with the whole path of the field."""
+    message, path = str(error), ""
+    if found := _PATH.search(message):
+        message, path = message[: found.start()], found["path"]
+    field = ""
+    for pattern, said in ((_UNKNOWN, "is not known; remove it"), (_MISSING, "is missing")):
+        if found := pattern.match(message):
+            field, message = found["field"], said
+    if not field and (found := _FIELD.match(message)):
+        field, message = found["field"], found["message"]
+    whole = ".".join(part for part in (path, field) if part)
+    return InvalidField(whole or "body", message)
+
+
+@web.middleware
+async def problem_middleware(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turns whatever a handler raises into a problem JSON."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem_response(problem)
+    except storage_errors.StoreError as error:
+        return problem_response(from_store(error))
+    except web.HTTPRequestEntityTooLarge:
+        return problem_response(
+            Problem(413, "body-too-large", f"the body is larger than the {request.app[BODY_LIMIT]} bytes a record may have")
+        )
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return problem_response(Problem(405, "method-not-allowed", f"this path takes {allowed}", headers={"Allow": allowed}))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        detail = f"there is nothing at {request.path}" if error.status == 404 else error.reason
+        return problem_response(Problem(error.status, error.reason.lower().replace(" ", "-"), detail))
+    except Exception:  # noqa: BLE001 - a defect is a 500 problem like any other
+        _log.exception("a request failed through a defect", method=request.method, path=request.path)
+        return problem_response(Problem(500, "internal-error", "the request failed through a defect; the log has it"))
+
+
+BODY_LIMIT = web.AppKey("body_limit", int)
+
+
+def problem_response(problem: Problem) -> web.Response:
+    """The response of a problem."""
+    body: dict[str, Any] = {
+        "type": f"urn:tracing-config:problem:{problem.kind}",
+        "title": problem.kind.replace("-", " ").capitalize(),
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.members,
+    }
+    return web.Response(
+        status=problem.status,
+        body=msgspec.json.encode(body),
+        content_type="application/problem+json",
+        headers=problem.headers,
+    )

@@ -1,0 +1,87 @@
+"""What Prometheus sees. Values are read from the parts at scrape time; no poll touches a label."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.answers import Answers
+from server.follower import Follower
+from server.health import Health
+from server.served import Served
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The registry of one process, and the two metrics that requests of the sidecar write themselves."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds",
+            "Time to answer a request of the sidecar (polls are counted by tracing_config_polls_total).",
+            ["method", "route"],
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "http_requests", "Requests of the sidecar.", ["method", "route", "status"], registry=self.registry
+        )
+
+    def expose(self, *, answers: Answers, served: Served, follower: Follower, health: Health, redis: bool) -> None:
+        """Add the state of the parts."""
+        self.registry.register(_State(answers, served, follower, health, redis))
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)
+
+
+class _State(Collector):
+    def __init__(self, answers: Answers, served: Served, follower: Follower, health: Health, redis: bool) -> None:
+        self._answers, self._served, self._follower = answers, served, follower
+        self._health, self._redis = health, redis
+
+    def collect(self) -> Iterator[Metric]:
+        polls = CounterMetricFamily("tracing_config_polls", "Polls by protocol and outcome.", labels=["protocol", "outcome"])
+        for labels, count in self._answers.polls().items():
+            polls.add_metric(labels, count)
+        yield polls
+        served, follower, file = self._served, self._follower, self._served.catalog.file
+        revision = served.point.revision if served.point is not None else -1
+        yield _gauge("tracing_config_revision", "The served revision; -1 before the first.", revision)
+        yield _gauge(
+            "tracing_config_staleness_seconds",
+            "Since the served revision was last seen to be the newest.",
+            follower.staleness,
+        )
+        yield _gauge("tracing_config_services", "Services with a record.", len(served.catalog.records("service")))
+        yield _gauge("tracing_config_clock_offset_seconds", "The store's clock ahead of ours.", follower.clock_offset)
+        yield _gauge("tracing_config_ready", "1 while polls are answered.", self._health.ready)
+        yield _gauge("db_up", "1 while the store answers.", self._health.database_up)
+        if self._redis:
+            yield _gauge("redis_up", "1 while Redis answers.", self._health.redis_up)
+        yield CounterMetricFamily(
+            "tracing_config_histories_lost",
+            "Times that the store lacked a served commit.",
+            value=follower.histories_lost,
+        )
+        yield CounterMetricFamily(
+            "tracing_config_content_mismatches",
+            "Loads and changes that missed their checksum and were not taken.",
+            value=follower.mismatches,
+        )
+        info = GaugeMetricFamily(
+            "tracing_config_strategies_file_info",
+            "The strategies file that is served, by its sha256.",
+            labels=["sha256"],
+        )
+        info.add_metric([file.sha256], 1)
+        yield info
+        yield _gauge("tracing_config_strategies_file_services", "Services in the strategies file.", len(file.services))
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=value)

@@ -1,0 +1,20 @@
+"""The checksum that every load, applied change and copy must come out at."""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from sampling.records import Change, Key
+
+MASK = 2**64 - 1
+
+
+def record_hash(key: Key, revision: int) -> int:
+    """64 bits that stand for "this key was last changed at this revision"."""
+    text = f"{key.kind}\0{revision}\0{key.name}".encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+def checksum_of(changes: Iterable[Change]) -> int:
+    """The checksum of a whole configuration: the sum, mod 2^64, over its records. A sum, so that a commit updates it by
+    difference and the order of reading does not matter."""
+    return sum(record_hash(change.key, change.record.revision) for change in changes if change.record) & MASK

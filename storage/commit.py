@@ -1,0 +1,144 @@
+"""What a commit changes: decided in one place for every store, from what its transaction read."""
+
+import secrets
+from collections.abc import Generator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from sampling.records import DEFAULT_POLICY, Change, Key, Stored
+from sampling.strategy import check_name
+from storage.checksum import MASK, record_hash
+from storage.errors import OwnedByAnother, PointMismatch
+from storage.interface import ABSENT, Head, Point, Write
+from storage.rows import BOOST_PREFIX
+
+SINGLE_SECONDS = 2.0
+"""What a write of one record may take in all."""
+
+BATCH_SECONDS = 30.0
+"""What a larger batch may take in all."""
+
+Work = Generator[None, None, None]
+"""Work that may be long. At each ``yield`` something else may have its turn, see ``storage.pacing``."""
+
+
+class ChangedRow(NamedTuple):
+    """One row of the log."""
+
+    write: int
+    """The place of the write in its batch, from 0."""
+
+    key: Key
+    before: bytes | None
+    after: bytes | None
+
+
+class _Managed(msgspec.Struct, rename="camel", gc=False):
+    managed_by: str | None = None
+
+
+_managed = msgspec.json.Decoder(_Managed)
+
+
+class Batch:
+    """A commit in the making. ``head``, ``rows`` and ``changes`` say what it does, once ``plan`` has run to its end.
+
+    A batch that changes nothing has no rows, and the head is the one it was planned for.
+    """
+
+    def __init__(
+        self,
+        writes: Sequence[Write],
+        *,
+        actor: str,
+        reason: str,
+        expected: Mapping[Key, str],
+        owner: str | None,
+        takeover: bool,
+    ) -> None:
+        self.writes, self.actor, self.reason = writes, actor, reason
+        self.expected, self.owner, self.takeover = expected, owner, takeover
+        self.commit_id = secrets.token_hex(8)
+        self.seconds = BATCH_SECONDS if len(writes) > 1 else SINGLE_SECONDS
+        self.written: set[Key] = set()
+        self.head: Head
+        self.rows: list[ChangedRow] = []
+        self.changes: list[Change] = []
+
+    def check(self) -> Work:
+        """Refuse what no store could keep; afterwards ``written`` holds the keys of the writes.
+
+        Raises:
+            ValueError: naming the field and the cure.
+        """
+        _check_text("actor", self.actor)
+        _check_text("reason", self.reason)
+        for write in self.writes:
+            _check_write(write)
+            if write.key in self.written:
+                raise ValueError(f"{write.key.kind} {write.key.name!r} is written twice in one batch; remove one")
+            self.written.add(write.key)
+            yield
+
+    def plan(self, head: Head, current: Mapping[Key, Stored]) -> Work:
+        """Work out what the batch changes if it is committed right after ``head``. May be called again for a later one.
+
+        ``current`` has the record of every key written or expected, where there is one.
+
+        Raises:
+            PointMismatch: a record is not at its expected tag.
+            OwnedByAnother: a record belongs to another owner.
+        """
+        for key, tag in self.expected.items():
+            stored = current.get(key)
+            if (stored.etag if stored else ABSENT) != tag:
+                raise PointMismatch(key, tag or None, stored.etag if stored else None)
+        revision, checksum = head.point.revision + 1, head.checksum
+        rows, changes = [], []
+        for index, write in enumerate(self.writes):
+            stored = current.get(write.key)
+            if stored is not None:
+                self._check_owner(write.key, stored)
+            before = stored.body if stored else None
+            if before != write.body:
+                rows.append(ChangedRow(index, write.key, before, write.body))
+                after = None
+                if stored is not None:
+                    checksum -= record_hash(write.key, stored.revision)
+                if write.body is not None:
+                    checksum += record_hash(write.key, revision)
+                    after = Stored(revision, self.commit_id, write.body)
+                changes.append(Change(write.key, after))
+            yield
+        self.rows, self.changes, self.head = rows, changes, head
+        if rows:
+            self.head = Head(Point(head.point.store_id, revision, self.commit_id), checksum & MASK, head.clock)
+
+    def _check_owner(self, key: Key, stored: Stored) -> None:
+        if self.takeover:
+            return
+        owner = _managed.decode(stored.body).managed_by
+        if owner is not None and owner != self.owner:
+            raise OwnedByAnother(key, owner)
+
+
+def _check_write(write: Write) -> None:
+    kind, name = write.key
+    check_name(f"{kind} name", name)
+    if kind == "policy" and name.startswith(BOOST_PREFIX):
+        raise ValueError(f"policy name: {BOOST_PREFIX!r} is the beginning of what boosts are called; choose another")
+    if write.body is None:
+        if kind == "policy" and name == DEFAULT_POLICY:
+            raise ValueError(f"policy {DEFAULT_POLICY!r}: cannot be deleted; reset it instead")
+    elif b"\\u0000" in write.body and b"\\u0000" in write.body.replace(b"\\\\", b""):
+        raise ValueError(f"{kind} {name!r}: no text in it may contain the character U+0000")
+
+
+def _check_text(field: str, text: str) -> None:
+    if "\0" in text:
+        raise ValueError(f"{field}: must not contain the character U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{field}: must be valid Unicode text") from None

@@ -1,0 +1,48 @@
+"""Every way a store can fail its caller. Drivers' own exceptions never leave their adapter."""
+
+from sampling.records import Key
+
+
+class StoreError(Exception):
+    """The root of all that a store raises. The message is for a person and holds no secret."""
+
+
+class StoreUnavailable(StoreError):
+    """Is raised when the store cannot be reached, does not answer in time, or is read-only or in recovery."""
+
+
+class StoreUnusable(StoreError):
+    """Is raised when the store answers but this program cannot work on it: a newer schema, no permission, not ours."""
+
+
+class PointMismatch(StoreError):
+    """Is raised by a commit when a record is not at the point its writer expected; nothing was changed."""
+
+    def __init__(self, key: Key, expected: str | None, current: str | None) -> None:
+        """Both tags are entity tags; None says that the record should be, or is, absent."""
+        self.key, self.expected, self.current = key, expected, current
+        super().__init__(f"{key.kind} {key.name!r} is at {current or 'no revision'}, not at {expected or 'no revision'}")
+
+
+class OwnedByAnother(StoreError):
+    """Is raised by a commit when a record is managed by somebody else; nothing was changed."""
+
+    def __init__(self, key: Key, owner: str) -> None:
+        self.key, self.owner = key, owner
+        super().__init__(f"{key.kind} {key.name!r} is managed by {owner!r}")
+
+
+class OutcomeUnknown(StoreError):
+    """Is raised when a commit was sent and neither its success nor its failure could be learnt in time."""
+
+    def __init__(self, commit_id: str) -> None:
+        self.commit_id = commit_id
+        super().__init__(f"the connection broke during commit {commit_id} and the store did not say since whether it is there")
+
+
+class ContentMismatch(StoreError):
+    """Is raised when what was read does not come out at its head's checksum: a restore in progress looks so."""
+
+
+class CopyInvalid(StoreError):
+    """Is raised when the bytes of a copy are damaged, cut, or of another format."""

@@ -1,0 +1,197 @@
+"""The hot copy: one Redis value that a starting replica may load instead of asking the store for everything."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import cast
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from storage.copy_format import FORMAT, HEADER_BYTES, decode, encode, is_behind, read_header
+from storage.errors import CopyInvalid, StoreUnavailable
+from storage.interface import Copy, CopyHeader
+from storage.pacing import paced
+
+KEY = f"tracing-config:copy:{FORMAT}"
+
+SOCKET_SECONDS = 0.25
+"""For connecting, and for each command and each answer. The driver's own limits are 5 s and ten retries."""
+
+QUESTION_SECONDS = 0.8
+"""For one small question with all that it may need: connecting, signing in, asking."""
+
+TRANSFER_SECONDS = 30.0
+"""For a whole copy, up or down."""
+
+PIECE_BYTES = 256 * 1024
+"""A copy travels in pieces: each fits ``SOCKET_SECONDS`` also on a slow network, and none holds up polls here or other
+clients there."""
+
+STAGED_SECONDS = 60
+"""How long Redis keeps what a writer left behind that died while it sent its copy."""
+
+_READ_ATTEMPTS = 3
+
+_APPEND = f"""
+redis.call('APPEND', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], {STAGED_SECONDS})
+"""
+
+_REPLACE = f"""
+-- KEYS: the copy, the staged copy. 1: replaced, 0: what is there stays, -1: the staged copy is not whole.
+-- Fields of fixed width compare as text.
+local function header(key)
+  local line = redis.pcall('GETRANGE', key, 0, {HEADER_BYTES - 1})
+  if type(line) ~= 'string' then return nil end
+  local front, store_id, checked_at, size, seal =
+    string.match(line, '^(tracing%-config%-copy {FORMAT:04d} (%x+) %d+ %x+ %x+ (%d+) %d+ (%d+)) (%x+)\\n$')
+  if not front or redis.sha1hex(front) ~= seal or redis.call('STRLEN', key) ~= tonumber(size) then return nil end
+  return {{store_id = store_id, checked_at = checked_at}}
+end
+local new, old = header(KEYS[2]), header(KEYS[1])
+if new and (not old or (old.store_id == new.store_id and old.checked_at < new.checked_at)) then
+  redis.call('RENAME', KEYS[2], KEYS[1])
+  redis.call('PERSIST', KEYS[1])
+  return 1
+end
+redis.call('DEL', KEYS[2])
+return new and 0 or -1
+"""
+
+
+class HotCopy:
+    """The copy in Redis. Losing or emptying Redis costs nothing.
+
+    Raises:
+        ValueError: this is no address of a Redis; the message does not repeat it, since it may hold a password.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._redis = Redis.from_url(
+                url,
+                socket_timeout=SOCKET_SECONDS,
+                socket_connect_timeout=SOCKET_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            )
+            pool = self._redis.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # Checks the options that came with the address.
+        except (ValueError, TypeError, RedisError):
+            raise ValueError(
+                "must look like redis://user:password@host:6379/0 (rediss:// for TLS), "
+                "with special characters of the password percent-encoded"
+            ) from None
+        options = pool.connection_kwargs
+        self.address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        """Names the server without its secrets."""
+        self._append = self._redis.register_script(_APPEND)
+        self._replace = self._redis.register_script(_REPLACE)
+        self._unreadable: CopyHeader | None = None
+        """A copy whose header looked right and whose body was not."""
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def version(self) -> str:
+        """The server's version, for health; ``unknown`` where this user may not ask for it."""
+        async with self._answering(QUESTION_SECONDS):
+            try:
+                server = await self._redis.info("server")
+            except NoPermissionError:
+                return "unknown"
+        return str(server.get("valkey_version") or server.get("redis_version") or "unknown")
+
+    async def header(self) -> CopyHeader | None:
+        async with self._answering(QUESTION_SECONDS), self._redis.pipeline() as pipeline:
+            pipeline.getrange(KEY, 0, HEADER_BYTES - 1)
+            pipeline.strlen(KEY)
+            line, size = await pipeline.execute()
+        if size == 0:
+            return None
+        header = read_header(line)
+        if header.size != size or header == self._unreadable:
+            raise CopyInvalid(f"the copy in Redis at {self.address} is damaged")
+        return header
+
+    async def read(self) -> Copy | None:
+        for _ in range(_READ_ATTEMPTS):
+            header = await self.header()
+            if header is None:
+                return None
+            data = await self._fetch(header.size)
+            if await self.header() == header:
+                break
+        else:
+            raise StoreUnavailable(f"the copy in Redis at {self.address} was replaced whenever it was read")
+        try:
+            return await paced(decode(data))
+        except CopyInvalid:
+            self._unreadable = header
+            raise
+
+    async def write(self, copy: Copy) -> bool:
+        if not is_behind(await self._readable_header(), copy):
+            return False
+        view = memoryview(await paced(encode(copy)))
+        staged = f"{KEY}:{uuid4().hex}"
+        try:
+            async with self._answering(TRANSFER_SECONDS):
+                for start in range(0, len(view), PIECE_BYTES):
+                    async with self._answering(QUESTION_SECONDS):
+                        await self._append([staged], [bytes(view[start : start + PIECE_BYTES])])
+                async with self._answering(QUESTION_SECONDS):
+                    outcome = await self._replace([KEY, staged])
+        except StoreUnavailable:
+            with suppress(StoreUnavailable):
+                async with self._answering(QUESTION_SECONDS):
+                    await self._redis.delete(staged)
+            raise
+        if outcome < 0:
+            raise StoreUnavailable(f"Redis at {self.address} lost the copy while it was sent")
+        return bool(outcome)
+
+    async def _readable_header(self) -> CopyHeader | None:
+        try:
+            return await self.header()
+        except CopyInvalid:
+            return None
+
+    async def _fetch(self, size: int) -> bytearray:
+        """As many bytes of the copy; zeros where it has become shorter."""
+        data = bytearray(size)
+        async with self._answering(TRANSFER_SECONDS):
+            for start in range(0, size, PIECE_BYTES):
+                end = min(start + PIECE_BYTES, size)
+                async with self._answering(QUESTION_SECONDS):
+                    piece = cast("bytes", await self._redis.getrange(KEY, start, end - 1))
+                data[start : start + len(piece)] = piece
+        return data
+
+    @asynccontextmanager
+    async def _answering(self, seconds: float) -> AsyncIterator[None]:
+        """Ask Redis within so many seconds; what it says that is no answer becomes an error of ours.
+
+        Around every single command: a cancellation may come late by one command, but not by a whole copy.
+        """
+        task = asyncio.current_task()
+        cancelling = task.cancelling() if task else 0
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise StoreUnavailable(f"Redis at {self.address} does not answer within {seconds:g} s") from error
+        except (RedisError, OSError, ValueError) as error:
+            # ValueError: the driver's, where what listens there does not speak Redis's protocol.
+            if "WRONGTYPE" in str(error):
+                raise CopyInvalid(f"the copy in Redis at {self.address} is no string") from error
+            raise StoreUnavailable(f"Redis at {self.address}: {error}") from error
+        finally:
+            # The driver waits with asyncio.wait_for, which loses some cancellations until Python 3.12 (gh-86296).
+            if task and task.cancelling() > cancelling:
+                raise asyncio.CancelledError

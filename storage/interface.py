@@ -1,0 +1,186 @@
+"""What every store and every copy of it promises. The follower and the sidecar know nothing else of storage."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from sampling.records import Change, Key, etag
+
+
+class Point(msgspec.Struct, frozen=True):
+    """Where in which history something stands. Points are compared, never revision numbers alone."""
+
+    store_id: str
+    revision: int
+    commit_id: str
+
+    @property
+    def etag(self) -> str:
+        return etag(self.revision, self.commit_id)
+
+    def __str__(self) -> str:
+        """For people: ``120-3f9a1c02``."""
+        return self.etag.strip('"')
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest commit of a store, as one query saw it."""
+
+    point: Point
+    checksum: int
+    """Sum mod 2^64 over all records, see ``storage.checksum``."""
+
+    clock: float
+    """The store's own wall clock, seconds since the epoch."""
+
+    in_recovery: bool = False
+    """A standby: it may lack what its primary has, so it proves no loss."""
+
+    commit_at_served: str | None = None
+    """The commit id of the revision that the caller asked about; None where the store has no such revision."""
+
+
+class News(msgspec.Struct, frozen=True):
+    """The last state of each key that changed after a revision, and the head they lead to, read in one transaction."""
+
+    head: Head
+    changes: Sequence[Change]
+
+
+class Write(msgspec.Struct, frozen=True):
+    """One write of a batch: the canonical text of the record, or None to delete it."""
+
+    key: Key
+    body: bytes | None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What a commit did. ``changes`` is empty, and the point the head's, where every record was already so."""
+
+    head: Head
+    changes: Sequence[Change]
+
+
+ABSENT = ""
+"""As an expected tag: there must be no such record (``If-None-Match: *``)."""
+
+
+class Load(Protocol):
+    """A consistent view of everything, read in one repeatable-read transaction."""
+
+    @property
+    def head(self) -> Head: ...
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Change]]:
+        """All records in chunks of at most 1,000."""
+        ...
+
+
+class Store(Protocol):
+    """The log and its records: the source of truth.
+
+    Every method raises ``StoreUnavailable`` within its own time limit when the store does not answer (2 s for a write of
+    one record, 30 s for larger batches, 2 s for ``head``), and ``StoreUnusable`` when it never will without somebody's help.
+    """
+
+    @property
+    def name(self) -> str:
+        """The product, for health: ``PostgreSQL`` or ``SQLite``."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Names the database without its secrets; a snapshot is bound to it."""
+        ...
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date. May be called again after a failure."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def head(self, served: int | None = None) -> Head:
+        """The newest commit, and the commit id at revision ``served``."""
+        ...
+
+    async def changes_since(self, revision: int) -> News:
+        """The last state of each key changed after ``revision``, in one read transaction with the head."""
+        ...
+
+    def load(self) -> AbstractAsyncContextManager[Load]:
+        """Everything, as a consistent view."""
+        ...
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        *,
+        actor: str,
+        reason: str,
+        expected: Mapping[Key, str] = {},
+        owner: str | None = None,
+        takeover: bool = False,
+    ) -> Committed:
+        """Write a batch as one revision, or nothing.
+
+        When this returns, the commit is durable. ``expected`` maps keys to the entity tag they must have, or ``ABSENT``.
+        A record whose ``managedBy`` is neither null nor ``owner`` is refused unless ``takeover``. A batch that would change
+        nothing commits nothing.
+
+        Raises:
+            PointMismatch: a record is not at its expected tag.
+            OwnedByAnother: a record belongs to another owner.
+            OutcomeUnknown: the store could not say in time whether it committed.
+        """
+        ...
+
+    async def wait_for_news(self, seconds: float) -> None:
+        """Return when the store hints at a new commit, at latest after ``seconds``. Spurious returns are allowed."""
+        ...
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A whole configuration as a replica last served it, outside the store."""
+
+    point: Point
+    checksum: int
+    checked_at: float
+    """The store's clock when the writing replica last saw that the point was the head."""
+
+    changes: Sequence[Change]
+
+
+class CopyHeader(msgspec.Struct, frozen=True):
+    """What a copy says of itself at its front, read without the rest."""
+
+    point: Point
+    checksum: int
+    checked_at: float
+    records: int
+    size: int
+    """Bytes of the whole copy."""
+
+
+class Copies(Protocol):
+    """A place that keeps one copy: the Redis hot copy, the snapshot file.
+
+    Every method raises ``StoreUnavailable`` when the place cannot be reached, does not answer in time, or is full.
+    """
+
+    async def header(self) -> CopyHeader | None:
+        """What the copy says of itself, or None where there is none. Raises ``CopyInvalid``."""
+        ...
+
+    async def read(self) -> Copy | None:
+        """The copy, or None where there is none. Raises ``CopyInvalid``."""
+        ...
+
+    async def write(self, copy: Copy) -> bool:
+        """Replace what is there if it is behind; True where it was written.
+
+        Behind is: absent, damaged, or of the same store, at another point, and with an earlier ``checked_at``. A copy
+        of another store stays. ``copy.changes`` must not change meanwhile.
+        """
+        ...

@@ -1,0 +1,47 @@
+"""Brings a PostgreSQL database up to date."""
+
+from collections.abc import Sequence
+
+from storage.errors import StoreUnusable
+from storage.migrate import Applied, Migration, pending
+from storage.postgres.connection import Connection
+
+SECONDS = 60.0
+"""For waiting until another replica has migrated, and for each migration."""
+
+_LOCK = 0x74726163696E67
+"""The number of our advisory lock."""
+
+
+async def migrate(connection: Connection, known: Sequence[Migration]) -> None:
+    """Run the migrations that the database still needs, each in a transaction with its row in ``schema_migrations``.
+
+    Raises what the driver raises, and:
+        StoreUnusable: the database needs a newer program, or does not store Unicode.
+    """
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
+    while pending(known, await _applied(connection)):
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=SECONDS)
+            for migration in pending(known, await _applied(connection))[:1]:
+                await connection.execute(migration.sql, timeout=SECONDS)
+                await connection.execute(
+                    "INSERT INTO schema_migrations (number, name, checksum, oldest_program) VALUES ($1, $2, $3, $4)",
+                    *(migration.number, migration.name, migration.checksum, migration.oldest_program),
+                )
+
+
+# Not to_regclass, which may answer from before the advisory lock.
+_IS_MIGRATED = """
+SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND pg_table_is_visible(oid))
+"""
+
+
+async def _applied(connection: Connection) -> Sequence[Applied]:
+    if not await connection.fetchval(_IS_MIGRATED):
+        return []
+    rows = await connection.fetch("SELECT number, checksum, oldest_program FROM schema_migrations ORDER BY number")
+    return [Applied(*row) for row in rows]

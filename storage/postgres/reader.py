@@ -1,0 +1,125 @@
+"""The follower's own connection to PostgreSQL: it listens for commits, asks for the head and reads."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from storage.errors import StoreUnavailable
+from storage.interface import Head, Point
+from storage.postgres.connection import READ_SETTINGS, AnyConnection, Connection, connect, translated
+
+CHANNEL = "tracing_config"
+
+HEAD_SECONDS = 2.0
+"""For connecting, waiting for the connection and asking for the head."""
+
+ROWS_SECONDS = 10.0
+"""For each chunk of rows: the first may need the server to sort through many changes."""
+
+STANDBY_SECONDS = 5.0
+"""How long a standby, which cannot tell of commits, is read from before a server that can is looked for again."""
+
+_HEAD = """
+SELECT store.store_id, head.revision, head.commit_id, head.checksum,
+    extract(epoch FROM clock_timestamp())::double precision, pg_is_in_recovery(),
+    (SELECT served.commit_id FROM revisions AS served WHERE served.revision = $1::bigint)
+FROM store JOIN revisions AS head ON head.revision = store.revision
+"""
+
+
+async def read_head(connection: AnyConnection, served: int | None = None) -> Head:
+    """The newest commit that the connection's transaction sees. Raises what the driver raises, and StoreUnavailable."""
+    row = await connection.fetchrow(_HEAD, served)
+    if row is None:
+        raise StoreUnavailable("PostgreSQL: the tables have no head; a restore in progress looks so")
+    store_id, revision, commit_id, checksum, clock, in_recovery, commit_at_served = row
+    return Head(Point(store_id, revision, commit_id), int(checksum, 16), clock, in_recovery, commit_at_served)
+
+
+class Reader:
+    """One connection, for one caller at a time. A lost one is replaced when it is next used.
+
+    ``news`` is set by a commit anywhere, and by the loss of the connection.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.news = asyncio.Event()
+        self._url = url
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._listens = False
+        self._look_again_at = 0.0
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """The connection. It is closed by any exception, so that it is never left in a transaction.
+
+        The caller sets the time limit. Raises what the driver raises.
+        """
+        async with self._lock:
+            connection = await self._connected()
+            try:
+                yield connection
+            except BaseException:
+                connection.terminate()
+                raise
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[tuple[Connection, Head]]:
+        """A repeatable-read transaction and its head.
+
+        Raises:
+            StoreUnavailable, StoreUnusable: the head could not be read; what the body raises stays what it is.
+        """
+        async with self._lock:
+            connection = None
+            try:
+                with translated():
+                    async with asyncio.timeout(HEAD_SECONDS):
+                        connection = await self._connected()
+                        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+                        await transaction.start()
+                        head = await read_head(connection)
+                yield connection, head
+                with translated():
+                    await transaction.commit()
+            except BaseException:
+                if connection is not None:
+                    connection.terminate()
+                raise
+
+    async def close(self) -> None:
+        async with self._lock:
+            if self._connection is not None:
+                self._connection.terminate()
+                self._connection = None
+
+    async def _connected(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self._connection is not None:
+            if not self._connection.is_closed() and (self._listens or loop.time() < self._look_again_at):
+                return self._connection
+            self._connection.terminate()
+            self._connection = None
+        try:
+            connection = await connect(self._url, READ_SETTINGS, writable=True, query_seconds=HEAD_SECONDS)
+            self._listens = True
+        except asyncpg.TargetServerAttributeNotMatched:
+            connection = await connect(self._url, READ_SETTINGS, writable=False, query_seconds=HEAD_SECONDS)
+            self._listens = False
+            self._look_again_at = loop.time() + STANDBY_SECONDS
+        try:
+            if self._listens:
+                await connection.add_listener(CHANNEL, self._wake)
+            connection.add_termination_listener(self._wake)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+        return connection
+
+    def _wake(self, *_: Any) -> None:
+        self.news.set()

@@ -1,0 +1,122 @@
+"""The store on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from sampling.records import Change, Key
+from storage.commit import Batch
+from storage.errors import StoreUnavailable
+from storage.interface import Committed, Head, Load, News, Write
+from storage.migrate import migrations
+from storage.pacing import paced
+from storage.postgres.commit import Writer
+from storage.postgres.connection import Connection, public_address, translated
+from storage.postgres.migrate import migrate
+from storage.postgres.reader import HEAD_SECONDS, ROWS_SECONDS, Reader, read_head
+from storage.rows import CHUNK_ROWS, RowsLoad, change_of
+
+_EVERYTHING = """
+SELECT 'service', service_name, revision, commit_id, record FROM tracing_configurations
+UNION ALL
+SELECT 'policy', name, revision, commit_id, record FROM sampling_policies
+"""
+
+_CHANGED_SINCE = """
+WITH changed AS MATERIALIZED (SELECT DISTINCT kind, key FROM changes WHERE revision > $1::bigint)
+SELECT kind, key, service.revision, service.commit_id, service.record
+FROM changed LEFT JOIN tracing_configurations AS service ON service.service_name = key
+WHERE kind = 'service'
+UNION ALL
+SELECT kind, key, policy.revision, policy.commit_id, policy.record
+FROM changed LEFT JOIN sampling_policies AS policy
+    ON policy.name = CASE kind WHEN 'boost' THEN 'boost:' || key ELSE key END
+WHERE kind <> 'service'
+"""
+
+
+class PostgresStore:
+    """A ``storage.interface.Store`` on PostgreSQL 13 or newer.
+
+    ``url``: ``postgresql://user:password@host:port/database``, also with several hosts. One connection reads and listens;
+    ``pool_min`` to ``pool_max`` others commit.
+
+    Raises:
+        ValueError: the address is none; the message does not repeat it.
+    """
+
+    name = "PostgreSQL"
+
+    def __init__(self, url: str, pool_min: int = 1, pool_max: int = 10) -> None:
+        self.address = public_address(url)
+        self._reader = Reader(url)
+        self._writer = Writer(url, pool_min, pool_max)
+        self._is_open = False
+
+    async def open(self) -> None:
+        with translated():
+            async with self._reader.use() as connection:
+                await migrate(connection, migrations("postgres"))
+                head = await read_head(connection)
+            if not head.in_recovery:
+                async with asyncio.timeout(HEAD_SECONDS):
+                    await self._writer.open()
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+        await self._reader.close()
+        await self._writer.close()
+
+    async def head(self, served: int | None = None) -> Head:
+        self._check_open()
+        with translated():
+            async with asyncio.timeout(HEAD_SECONDS), self._reader.use() as connection:
+                return await read_head(connection, served)
+
+    async def changes_since(self, revision: int) -> News:
+        self._check_open()
+        async with self._reader.snapshot() as (connection, head):
+            changes: list[Change] = []
+            async for chunk in _chunks(connection, _CHANGED_SINCE, revision):
+                changes.extend(chunk)
+            return News(head, changes)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Load]:
+        self._check_open()
+        async with self._reader.snapshot() as (connection, head):
+            yield RowsLoad(head, _chunks(connection, _EVERYTHING))
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        *,
+        actor: str,
+        reason: str,
+        expected: Mapping[Key, str] = {},
+        owner: str | None = None,
+        takeover: bool = False,
+    ) -> Committed:
+        self._check_open()
+        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover)
+        await paced(batch.check())
+        return await self._writer.commit(batch)
+
+    async def wait_for_news(self, seconds: float) -> None:
+        news = self._reader.news
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await news.wait()
+        news.clear()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StoreUnavailable("PostgreSQL: the store is not open")
+
+
+async def _chunks(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[Change]]:
+    with translated():
+        cursor = await connection.cursor(query, *arguments)
+        while rows := await cursor.fetch(CHUNK_ROWS, timeout=ROWS_SECONDS):
+            yield [change_of(*row) for row in rows]

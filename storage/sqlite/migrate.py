@@ -1,0 +1,48 @@
+"""Brings an SQLite file up to date."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from storage.migrate import Applied, Migration, pending
+from storage.sqlite.connection import Connection
+
+
+def migrate(connection: Connection, known: Sequence[Migration]) -> None:
+    """Run the migrations that the file still needs, each in a transaction with its row in ``schema_migrations``.
+
+    Raises what the library raises, and:
+        StoreUnusable: the file needs a newer program.
+    """
+    sql = connection.sql
+    while pending(known, _applied(sql)):
+        sql.execute("BEGIN IMMEDIATE")
+        try:
+            for migration in pending(known, _applied(sql))[:1]:
+                for statement in _statements(migration.sql):
+                    sql.execute(statement)
+                sql.execute(
+                    "INSERT INTO schema_migrations (number, name, checksum, oldest_program) VALUES (?, ?, ?, ?)",
+                    (migration.number, migration.name, migration.checksum, migration.oldest_program),
+                )
+            sql.execute("COMMIT")
+        finally:
+            connection.roll_back()
+
+
+def _applied(sql: sqlite3.Connection) -> Sequence[Applied]:
+    if not sql.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchone():
+        return []
+    rows = sql.execute("SELECT number, checksum, oldest_program FROM schema_migrations ORDER BY number")
+    return [Applied(*row) for row in rows]
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The library runs whole scripts outside of transactions only."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement

@@ -1,0 +1,133 @@
+"""The store in an SQLite file."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from sampling.records import Change, Key
+from storage.commit import Batch
+from storage.errors import OutcomeUnknown, StoreUnavailable
+from storage.interface import Committed, Head, Load, News, Write
+from storage.migrate import migrations
+from storage.pacing import paced
+from storage.rows import RowsLoad
+from storage.sqlite.connection import Connection, translated
+from storage.sqlite.migrate import migrate
+from storage.sqlite.read import begin_load, read_changes, read_chunk, read_head
+from storage.sqlite.write import Attempt
+
+READ_SECONDS = 2.0
+"""For the head, and for each chunk of a load."""
+
+CHANGES_SECONDS = 10.0
+
+OPEN_SECONDS = 60.0
+"""For the migrations, and for waiting until another process has run them."""
+
+COMMIT_SECONDS = 0.1
+"""What is left of a batch's time for the COMMIT itself."""
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class SqliteStore:
+    """A ``storage.interface.Store`` in one file, whose folder is made where it is missing.
+
+    One thread and connection writes, another reads; a full load has a connection of its own, so it delays neither.
+    """
+
+    name = "SQLite"
+
+    def __init__(self, path: Path) -> None:
+        self.address = f"sqlite://{path.absolute()}"
+        self._path = path.absolute()
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
+        self._writer = Connection(self._path)
+        self._reader = Connection(self._path)
+        self._news = asyncio.Event()
+
+    async def open(self) -> None:
+        await self._run(self._writing, OPEN_SECONDS, self._open_writer)
+        await self._run(self._reading, OPEN_SECONDS, self._reader.open)
+
+    async def close(self) -> None:
+        await self._run(self._writing, OPEN_SECONDS, self._writer.close)
+        await self._run(self._reading, OPEN_SECONDS, self._reader.close)
+
+    async def head(self, served: int | None = None) -> Head:
+        return await self._run(self._reading, READ_SECONDS, read_head, self._reader, served)
+
+    async def changes_since(self, revision: int) -> News:
+        return await self._run(self._reading, CHANGES_SECONDS, read_changes, self._reader, revision)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Load]:
+        connection = Connection(self._path)
+        try:
+            head, cursor = await self._run(self._reading, READ_SECONDS, begin_load, self._reader, connection)
+            yield RowsLoad(head, self._chunks(cursor))
+        finally:
+            self._reading.submit(connection.close)
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        *,
+        actor: str,
+        reason: str,
+        expected: Mapping[Key, str] = {},
+        owner: str | None = None,
+        takeover: bool = False,
+    ) -> Committed:
+        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover)
+        await paced(batch.check())
+        attempt = Attempt(batch, time.monotonic() + batch.seconds - COMMIT_SECONDS)
+        try:
+            await self._run(self._writing, batch.seconds, attempt.run, self._writer)
+        except StoreUnavailable as error:
+            if attempt.in_doubt and isinstance(error.__cause__, TimeoutError):
+                raise OutcomeUnknown(batch.commit_id) from error
+            raise
+        if batch.rows:
+            self._news.set()
+        return Committed(batch.head, batch.changes)
+
+    async def wait_for_news(self, seconds: float) -> None:
+        """Only commits of this object are heard of; those of other processes are seen by ``head``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        self._news.clear()
+
+    async def _chunks(self, cursor: sqlite3.Cursor) -> AsyncIterator[Sequence[Change]]:
+        while chunk := await self._run(self._reading, READ_SECONDS, read_chunk, cursor):
+            yield chunk
+
+    def _open_writer(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer.open()
+        try:
+            migrate(self._writer, migrations("sqlite"))
+        except BaseException:
+            self._writer.close()
+            raise
+
+    async def _run(
+        self,
+        thread: Executor,
+        seconds: float,
+        function: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """Run a function in a thread. One that has not begun when time is up, or the caller is cancelled, never will."""
+        with translated(self._path):
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(thread.submit(function, *args, **kwargs))

@@ -1,0 +1,1 @@
+"""The promises of the interfaces, tested on everything that implements them."""

@@ -1,0 +1,1 @@
+"""What every poll server does, over sockets and with real clients."""

@@ -1,0 +1,188 @@
+"""Two replicas on one PostgreSQL and Redis: they agree, and they outlive their stores."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.e2e.poll_loop import PollLoop
+from tests.e2e.replica import Replica
+from tests.services.postgres import PostgresServer
+from tests.services.valkey import ValkeyServer
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def database(private_postgres: PostgresServer) -> str:
+    return private_postgres.url(await private_postgres.create_database())
+
+
+@pytest.fixture
+def settings(database: str, private_valkey: ValkeyServer) -> dict[str, str]:
+    return {"TRACING_CONFIG_DATABASE_URL": database, "TRACING_CONFIG_REDIS_URL": private_valkey.url()}
+
+
+@pytest.fixture
+def pair(tmp_path: Path, settings: dict[str, str]) -> Iterator[tuple[Replica, Replica]]:
+    with Replica(tmp_path / "one", **settings) as one, Replica(tmp_path / "two", **settings) as two:
+        yield one, two
+
+
+async def test_a_write_to_either_replica_is_served_by_both(pair: tuple[Replica, Replica]) -> None:
+    one, two = pair
+    assert one.put_rate("a", 0.5).status_code == 200
+    assert one.rate("a") == 0.5
+    await eventually(lambda: two.rate("a") == 0.5, 1)
+    assert two.put_rate("a", 0.25).status_code == 200
+    assert two.rate("a") == 0.25
+    await eventually(lambda: one.rate("a") == 0.25, 1)
+    assert (
+        one.health()["components"]["sampling"]["details"]["point"] == two.health()["components"]["sampling"]["details"]["point"]
+    )
+
+
+async def test_a_stale_etag_is_refused_on_the_other_replica_too(pair: tuple[Replica, Replica]) -> None:
+    one, two = pair
+    old = one.put_rate("a", 0.5).headers["ETag"]
+    new = two.put_rate("a", 0.25, headers={"If-Match": old})
+    assert new.status_code == 200
+    refused = one.put_rate("a", 0.75, headers={"If-Match": old})
+    assert refused.status_code == 412
+    assert refused.json()["current"] == new.headers["ETag"]
+    assert two.rate("a") == 0.25
+
+
+async def test_health_and_metrics_know_both_stores(pair: tuple[Replica, Replica]) -> None:
+    one, _ = pair
+    await eventually(lambda: one.metrics()["redis_up"] == 1)
+    components = one.health()["components"]
+    assert components["db"]["details"]["database"] == "PostgreSQL"
+    assert components["redis"]["details"]["version"]
+
+
+async def test_a_replica_with_redis_only_serves(
+    tmp_path: Path, settings: dict[str, str], private_postgres: PostgresServer
+) -> None:
+    with Replica(tmp_path / "one", **settings) as one:
+        one.put_rate("a", 0.5)
+        await eventually(lambda: _hot_copy_revision(settings) == 1)
+    await asyncio.to_thread(private_postgres.kill)
+    with Replica(tmp_path / "empty", **settings) as fresh:
+        assert fresh.rate("a") == 0.5
+        assert fresh.put_rate("a", 0.25).status_code == 503
+        assert fresh.health()["status"] == "DOWN"
+        await asyncio.to_thread(private_postgres.start)
+        await eventually(lambda: fresh.put_rate("a", 0.25).status_code == 200)
+        assert fresh.rate("a") == 0.25
+
+
+def _hot_copy_revision(settings: dict[str, str]) -> int | None:
+    from storage.hot_copy import HotCopy
+
+    async def header() -> int | None:
+        copy = HotCopy(settings["TRACING_CONFIG_REDIS_URL"])
+        try:
+            found = await copy.header()
+            return found.point.revision if found else None
+        finally:
+            await copy.close()
+
+    return asyncio.run(header())
+
+
+async def test_a_replica_with_its_snapshot_only_serves(
+    tmp_path: Path, settings: dict[str, str], private_postgres: PostgresServer, private_valkey: ValkeyServer
+) -> None:
+    with Replica(tmp_path / "one", **settings) as one:
+        one.put_rate("a", 0.5)
+        await eventually(lambda: any((tmp_path / "one").glob("snapshot-*.bin")) and _snapshot_holds(tmp_path / "one", 1))
+    await asyncio.to_thread(private_postgres.kill)
+    await asyncio.to_thread(private_valkey.kill)
+    with one:
+        assert one.rate("a") == 0.5
+
+
+def _snapshot_holds(folder: Path, revision: int) -> bool:
+    from storage.copy_format import HEADER_BYTES, read_header
+
+    (file,) = folder.glob("snapshot-*.bin")
+    with file.open("rb") as opened:
+        return read_header(opened.read(HEADER_BYTES)).point.revision == revision
+
+
+async def test_a_restored_older_backup_is_followed(
+    tmp_path: Path, settings: dict[str, str], private_postgres: PostgresServer
+) -> None:
+    with Replica(tmp_path, **settings) as replica:
+        replica.put_rate("a", 0.25)
+        admin = await asyncpg.connect(private_postgres.url("postgres"))
+        try:
+            name = settings["TRACING_CONFIG_DATABASE_URL"].rsplit("/", 1)[1].split("?")[0]
+            await _alone(admin, name)
+            await admin.execute(f'CREATE DATABASE backup TEMPLATE "{name}"')
+            await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            await eventually(lambda: replica.put_rate("a", 0.5).status_code == 200)
+            assert replica.rate("a") == 0.5
+            await _alone(admin, name)
+            await admin.execute(f'ALTER DATABASE "{name}" RENAME TO gone')
+            await admin.execute(f'ALTER DATABASE backup RENAME TO "{name}"')
+        finally:
+            await admin.close()
+        await eventually(lambda: replica.rate("a") == 0.25)
+        assert replica.put_rate("b", 0.75).status_code == 200
+        assert any(tmp_path.glob("lost-2-*.bin"))
+        assert replica.metrics()["tracing_config_histories_lost_total"] == 1
+
+
+async def test_a_store_with_another_id_is_not_followed_empty_or_not(
+    tmp_path: Path, settings: dict[str, str], private_postgres: PostgresServer
+) -> None:
+    with Replica(tmp_path / "one", **settings) as replica:
+        replica.put_rate("a", 0.5)
+        admin = await asyncpg.connect(private_postgres.url("postgres"))
+        try:
+            name = settings["TRACING_CONFIG_DATABASE_URL"].rsplit("/", 1)[1].split("?")[0]
+            await _alone(admin, name)
+            await admin.execute(f'ALTER DATABASE "{name}" RENAME TO gone')
+            await admin.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            await admin.close()
+        await eventually(lambda: replica.health()["status"] == "DOWN")
+        assert replica.put_rate("a", 0.25).status_code == 503
+
+        other = Replica(tmp_path / "two", TRACING_CONFIG_DATABASE_URL=settings["TRACING_CONFIG_DATABASE_URL"])
+        with other:
+            other.put_rate("a", 0.75)
+            await eventually(lambda: "otherStoreId" in replica.health()["components"]["sampling"]["details"])
+            refused = replica.put_rate("a", 0.25)
+            assert refused.status_code == 503
+            assert "store accept" in refused.json()["detail"]
+            assert (replica.rate("a"), other.rate("a")) == (0.5, 0.75)
+
+
+async def _alone(admin: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+    """Let nobody into a database, and throw out who is in."""
+    await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    await admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
+
+
+async def test_no_poll_fails_while_each_store_is_stopped_in_turn(
+    pair: tuple[Replica, Replica], private_postgres: PostgresServer, private_valkey: ValkeyServer
+) -> None:
+    one, two = pair
+    one.put_rate("a", 0.5)
+    await eventually(lambda: two.rate("a") == 0.5)
+    with PollLoop([one, two], "a", 0.5) as loop:
+        for server in (private_postgres, private_valkey):
+            for away, back in ((server.stop, server.start), (server.kill, server.start), (server.pause, server.resume)):
+                await asyncio.to_thread(away)
+                await loop.more_polls(150)
+                await asyncio.to_thread(back)
+                await loop.more_polls(150)
+        await asyncio.to_thread(private_valkey.flush)
+        await loop.more_polls(150)
+    assert loop.failures == []
+    assert loop.count > 1500
+    await eventually(lambda: one.health()["status"] == "UP")

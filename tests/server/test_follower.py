@@ -1,0 +1,307 @@
+"""The follower: what moves the served point, what never does, and what is answered meanwhile."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sampling.records import Boost, Change, Key, Record, SamplingPolicy, ServiceConfiguration, encode_record
+from sampling.strategies_file import NO_FILE
+from sampling.strategy import SamplingStrategy
+from server import follower as follower_module
+from server.answers import Answers, NotReady
+from server.follower import Follower
+from server.served import Served
+from storage.errors import StoreUnavailable
+from storage.interface import Copy, Head, Point, Store, Write
+from tests.server.memory_store import MemoryStore
+from tests.waiting import until
+
+FAST = 0.01
+
+
+class Replica:
+    """A follower on a store, with the answers it leads to."""
+
+    def __init__(self, store: Store, base: Copy | None, tick: float) -> None:
+        self.base = base
+        self.answers = Answers()
+        self.served = Served(self.answers, NO_FILE)
+        self.lost: list[Point] = []
+        self.follower = Follower(store, self.served, lost=self._lose, tick=tick)
+
+    async def run(self) -> None:
+        if self.base is not None:
+            await replace_with(self.served, self.base)
+        await self.follower.run()
+
+    async def _lose(self, point: Point) -> None:
+        self.lost.append(point)
+
+    def rate(self, name: str) -> float:
+        strategy = json.loads(self.answers.json(f"service={name}".encode()))
+        rate: float = strategy["probabilisticSampling"]["samplingRate"]
+        return rate
+
+
+@asynccontextmanager
+async def following(store: Store, base: Copy | None = None, *, tick: float = FAST) -> AsyncIterator[Replica]:
+    replica = Replica(store, base, tick)
+    task = asyncio.create_task(replica.run())
+    try:
+        yield replica
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def service(name: str, rate: float) -> Write:
+    return put(Key("service", name), ServiceConfiguration(SamplingStrategy("probabilistic", rate)))
+
+
+def put(key: Key, record: Record) -> Write:
+    return Write(key, encode_record(record))
+
+
+async def commit(store: Store, *writes: Write) -> Point:
+    return (await store.commit(writes, actor="test", reason="")).head.point
+
+
+async def test_a_commit_elsewhere_is_served() -> None:
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        assert replica.rate("a") == 0.001
+        point = await commit(store, service("a", 0.5))
+        await until(lambda: replica.served.point == point)
+        assert replica.rate("a") == 0.5
+
+
+async def test_a_commit_here_is_served_before_it_returns() -> None:
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        for rate in (0.25, 0.5, 0.75):
+            committed, served = await replica.follower.commit([service("a", rate)], actor="t", reason="", expected={})
+            assert served
+            assert replica.served.point == committed.head.point
+            assert replica.rate("a") == rate
+
+
+async def test_a_commit_here_after_unseen_ones_elsewhere_is_served_with_them() -> None:
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        await commit(store, service("a", 0.25))
+        await commit(store, service("b", 0.75))
+        _, served = await replica.follower.commit([service("c", 0.5)], actor="t", reason="", expected={})
+        assert served
+        assert [replica.rate(name) for name in "abc"] == [0.25, 0.75, 0.5]
+
+
+async def test_answers_stay_while_the_store_is_away_and_writes_are_refused() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.fail(StoreUnavailable("gone"))
+        await until(lambda: replica.follower.problem == "gone")
+        assert replica.rate("a") == 0.5
+        with pytest.raises(StoreUnavailable):
+            await replica.follower.commit([service("a", 1)], actor="t", reason="", expected={})
+        staleness = replica.follower.staleness
+        await until(lambda: replica.follower.staleness > staleness)
+        store.fail(None)
+        await until(lambda: replica.follower.problem is None)
+        assert replica.follower.staleness < staleness + 1
+
+
+async def test_without_base_and_store_polls_are_refused_until_the_store_comes() -> None:
+    store = MemoryStore()
+    store.failure = StoreUnavailable("gone")
+    async with following(store) as replica:
+        await until(lambda: replica.follower.problem == "gone")
+        with pytest.raises(NotReady):
+            replica.rate("a")
+        store.failure = None
+        await until(lambda: replica.answers.ready)
+
+
+async def base_of(store: MemoryStore) -> Copy:
+    """What a copy of the store's head gives a starting replica."""
+    head = await store.head()
+    async with store.load() as load:
+        changes = [change async for chunk in load for change in chunk]
+    return Copy(head.point, head.checksum, head.clock, changes)
+
+
+async def replace_with(served: Served, copy: Copy) -> None:
+    async def one_chunk() -> AsyncIterator[Sequence[Change]]:
+        yield copy.changes
+
+    await served.replace(Head(copy.point, copy.checksum, copy.checked_at), one_chunk())
+
+
+async def test_a_base_is_served_when_the_store_does_not_answer_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 0.05)
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    base = await base_of(store)
+    store.failure = StoreUnavailable("gone")
+    async with following(store, base) as replica:
+        assert not replica.answers.ready
+        await until(lambda: replica.answers.ready)
+        assert replica.rate("a") == 0.5
+
+
+async def test_a_base_is_caught_up_before_it_is_served() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    base = await base_of(store)
+    await commit(store, service("a", 0.5))
+    async with following(store, base) as replica:
+        await until(lambda: replica.answers.ready)
+        assert replica.rate("a") == 0.5
+
+
+async def test_a_restored_older_backup_is_followed_and_told() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    backup = store.fork(1)
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready and replica.rate("a") == 0.5)
+        abandoned = replica.served.point
+        store.revisions = backup.revisions
+        await commit(store, service("b", 0.75))  # The number of the lost revision, with another commit.
+        await until(lambda: replica.rate("b") == 0.75)
+        assert replica.rate("a") == 0.25
+        assert replica.lost == [abandoned]
+        assert replica.follower.histories_lost == 1
+
+
+async def test_a_standby_that_lags_is_not_followed_back() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    backup = store.fork(1)
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready and replica.rate("a") == 0.5)
+        store.in_recovery = True
+        store.revisions = backup.revisions
+        store.news.set()
+        await until(lambda: "standby" in (replica.follower.problem or ""))
+        assert replica.rate("a") == 0.5
+        assert replica.lost == []
+
+
+async def test_a_store_with_another_id_is_never_followed_and_refuses_writes() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        other = MemoryStore()
+        await commit(other, service("a", 0.75))
+        await commit(other, service("a", 0.875))
+        ours = store.store_id
+        store.store_id, store.revisions = other.store_id, other.revisions
+        store.news.set()
+        await until(lambda: replica.follower.foreign is not None)
+        problem = replica.follower.problem or ""
+        assert ours in problem
+        assert other.store_id in problem
+        assert "tracing-config store accept" in problem
+        with pytest.raises(StoreUnavailable):
+            await replica.follower.commit([service("a", 1)], actor="t", reason="", expected={})
+        assert replica.rate("a") == 0.5
+        assert len(store.revisions) == 3
+
+
+async def test_changes_that_miss_the_checksum_are_not_taken_until_they_fit() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.checksum_error = 1
+        await commit(store, service("a", 0.5))
+        await until(lambda: replica.follower.mismatches > 0)
+        assert replica.rate("a") == 0.25
+        store.checksum_error = 0
+        await until(lambda: replica.rate("a") == 0.5)
+        await until(lambda: replica.follower.problem is None)
+
+
+async def test_a_load_that_misses_the_checksum_for_long_is_served_where_there_is_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follower_module, "MISMATCH_SECONDS", 0.05)
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    store.checksum_error = 1
+    async with following(store) as replica:
+        await until(lambda: replica.follower.mismatches > 0)
+        assert not replica.answers.ready
+        await until(lambda: replica.answers.ready)
+        assert replica.rate("a") == 0.5
+        assert replica.follower.problem is not None
+
+
+async def test_a_boost_ends_by_itself_while_the_store_is_away() -> None:
+    store = MemoryStore()
+    ends = datetime.now(UTC) + timedelta(seconds=0.5)
+    boost = Boost(ends, SamplingStrategy("probabilistic", 1))
+    await commit(store, service("a", 0.5), put(Key("boost", "a"), boost))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        assert replica.rate("a") == 1
+        store.fail(StoreUnavailable("gone"))
+        await until(lambda: replica.rate("a") == 0.5)
+        assert datetime.now(UTC) >= ends
+
+
+async def test_a_large_change_is_one_step_between_polls() -> None:
+    store = MemoryStore()
+    await commit(store, *(service(f"s{number}", 0.25) for number in range(3000)))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        await commit(store, *(service(f"s{number}", 0.5) for number in range(3000)))
+        seen: set[tuple[float, float]] = set()
+        while 0.5 not in {rate for rates in seen for rate in rates}:
+            seen.add((replica.rate("s0"), replica.rate("s2999")))
+            await asyncio.sleep(0)
+        assert seen == {(0.25, 0.25), (0.5, 0.5)}
+
+
+async def test_a_policy_change_reaches_names_that_were_polled_before() -> None:
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        assert replica.rate("batch-1") == 0.001
+        policy = SamplingPolicy("batch-*", sampling_strategy=SamplingStrategy("probabilistic", 0.5))
+        await commit(store, put(Key("policy", "batch"), policy))
+        await until(lambda: replica.rate("batch-1") == 0.5)
+
+
+async def test_the_store_s_clock_is_compared_with_ours() -> None:
+    store = MemoryStore()
+    store.clock_ahead = 60
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        assert replica.follower.clock_offset == pytest.approx(60, abs=5)
+
+
+async def test_a_copy_shows_one_consistent_point() -> None:
+    store = MemoryStore()
+    point = await commit(store, service("a", 0.5), service("b", 0.25))
+    served = Served(Answers(), NO_FILE)
+    await replace_with(served, await base_of(store))
+    copy = await served.copy()
+    assert copy is not None
+    assert copy.point == point
+    assert {change.key.name for change in copy.changes} == {"a", "b"}
+    again = Served(Answers(), NO_FILE)
+    await replace_with(again, copy)
+    assert again.point == point
