@@ -45,7 +45,8 @@ class JsonCursor:
         try:
             value, end = self._raw_decode(self._text, self.position)
         except JSONDecodeError as error:
-            raise self._error(error.pos, error.msg[:1].lower() + error.msg[1:]) from None
+            reason = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
+            raise self._error(error.pos, reason) from None
         except RecursionError:
             raise self._error(self.position, "is nested too deeply") from None
         self.position = _end_of_white_space(self._text, end)

@@ -1,5 +1,6 @@
 """The poll path: request bytes in, response bytes out, from memory. No I/O, no await, no clock, no log line."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Literal
 
@@ -48,7 +49,8 @@ class Answers:
         self._by_query: dict[bytes, _Polled] = {}
         self._by_name: dict[str, _Polled] = {}
         self._configured: dict[str, _Polled] = {}
-        self._strangers: dict[str, _Polled] = {}
+        # A plain dict is slow to find its first key after many were taken from its front.
+        self._strangers: OrderedDict[str, _Polled] = OrderedDict()
         self._shared: dict[bytes, bytes] = {}
         self.totals: dict[tuple[Protocol, Outcome], int] = {
             (protocol, outcome): 0 for protocol in ("grpc", "http") for outcome in ("answered", "bad_request", "unavailable")

@@ -77,7 +77,8 @@ class CopyKeeper:
         while True:
             if self._served.point == kept:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._served.moved(), CHECK_SECONDS)
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await self._served.moved()
             await asyncio.sleep(random.uniform(0, self._longest_wait))
             try:
                 kept = await self.bring_up_to_date()

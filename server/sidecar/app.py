@@ -75,6 +75,7 @@ async def _security_headers(request: web.Request, handler: Handler) -> web.Strea
             "Cache-Control": "no-store",
             "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
             "Referrer-Policy": "no-referrer",
+            "Server": "tracing-config",
         }
     )
     return response

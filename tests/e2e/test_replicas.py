@@ -43,6 +43,16 @@ async def test_a_write_to_either_replica_is_served_by_both(pair: tuple[Replica, 
     )
 
 
+async def test_a_change_that_was_answered_200_survives_a_kill(tmp_path: Path, database: str) -> None:
+    replica = Replica(tmp_path, TRACING_CONFIG_DATABASE_URL=database)
+    for number in range(1, 4):
+        with replica:
+            assert replica.put_rate("a", number / 8).status_code == 200
+            replica.kill()
+    with Replica(tmp_path / "fresh", TRACING_CONFIG_DATABASE_URL=database) as fresh:
+        assert fresh.rate("a") == 3 / 8
+
+
 async def test_a_stale_etag_is_refused_on_the_other_replica_too(pair: tuple[Replica, Replica]) -> None:
     one, two = pair
     old = one.put_rate("a", 0.5).headers["ETag"]

@@ -189,6 +189,18 @@ async def test_a_change_is_taken_however_it_is_made(tmp_path: Path, change: Call
 
 
 @pytest.mark.usefixtures("notices_only")
+async def test_a_change_is_taken_that_the_clock_of_the_file_system_is_too_coarse_to_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategies_file, "_version", lambda path: (1, 2, 3, 4, 5))
+    path = tmp_path / "strategies.json"
+    path.write_bytes(document("a"))
+    async with following(path) as followed:
+        in_place(path, document("b"))
+        assert await followed.next_services() == ["b"]
+
+
+@pytest.mark.usefixtures("notices_only")
 async def test_the_swapped_link_of_a_mounted_config_map_is_a_change(tmp_path: Path) -> None:
     mounted(tmp_path, "..2026_01", document("a"))
     path = tmp_path / "strategies.json"
@@ -226,6 +238,7 @@ async def test_a_folder_that_goes_away_and_comes_back_is_followed_again(tmp_path
         path.write_bytes(document("b"))
         assert await followed.next_services() == ["b"]
         assert followed.watch.problem is None
+        await until(lambda: is_watched(folder))
         path.write_bytes(document("c"))
         assert await followed.next_services() == ["c"]
 

@@ -1,0 +1,190 @@
+"""The copies: which one a start loads, and when one is written."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from sampling.records import Change
+from sampling.strategies_file import NO_FILE
+from server import copies as copies_module
+from server.answers import Answers
+from server.copies import CopyKeeper, RedisProbe, load_base
+from server.served import Served
+from storage.errors import CopyInvalid, StoreError, StoreUnavailable
+from storage.interface import Copy, CopyHeader, Head, Point
+from tests.server.memory_store import MemoryStore
+from tests.server.test_follower import base_of, commit, replace_with, service
+from tests.waiting import until
+
+
+class MemoryCopies:
+    """A place for a copy that counts how often it is written."""
+
+    def __init__(self, copy: Copy | None = None) -> None:
+        self.copy = copy
+        self.failure: StoreError | None = None
+        self.writes = 0
+
+    async def header(self) -> CopyHeader | None:
+        if self.failure is not None:
+            raise self.failure
+        copy = self.copy
+        if copy is None:
+            return None
+        return CopyHeader(copy.point, copy.checksum, copy.checked_at, len(copy.changes), 0)
+
+    async def read(self) -> Copy | None:
+        await self.header()
+        return self.copy
+
+    async def write(self, copy: Copy) -> bool:
+        if isinstance(self.failure, StoreUnavailable):
+            raise self.failure
+        self.copy, self.failure = copy, None
+        self.writes += 1
+        return True
+
+
+@pytest.fixture
+def served() -> Served:
+    return Served(Answers(), NO_FILE)
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    return store
+
+
+async def test_a_start_loads_the_newest_copy(served: Served, store: MemoryStore) -> None:
+    older = await base_of(store)
+    point = await commit(store, service("a", 0.5))
+    newer = msgspec.structs.replace(await base_of(store), checked_at=older.checked_at + 1)
+    await load_base({"snapshot": MemoryCopies(older), "hot copy": MemoryCopies(newer)}, served)
+    assert served.point == point
+    again = Served(Answers(), NO_FILE)
+    await load_base({"snapshot": MemoryCopies(newer), "hot copy": MemoryCopies(older)}, again)
+    assert again.point == point
+
+
+async def test_a_start_passes_over_a_copy_of_another_store_than_its_snapshot(served: Served, store: MemoryStore) -> None:
+    ours = await base_of(store)
+    other = msgspec.structs.replace(await base_of(MemoryStore()), checked_at=ours.checked_at + 60)
+    await load_base({"snapshot": MemoryCopies(ours), "hot copy": MemoryCopies(other)}, served)
+    assert served.point == ours.point
+
+
+@pytest.mark.parametrize("failure", [CopyInvalid("garbage"), StoreUnavailable("away")])
+async def test_a_start_passes_over_a_copy_that_cannot_be_read(served: Served, store: MemoryStore, failure: StoreError) -> None:
+    bad, good = MemoryCopies(), MemoryCopies(await base_of(store))
+    bad.failure = failure
+    await load_base({"snapshot": bad, "hot copy": good}, served)
+    assert served.point is not None
+
+
+async def test_a_start_without_copies_serves_nothing(served: Served) -> None:
+    await load_base({"snapshot": MemoryCopies()}, served)
+    assert served.point is None
+
+
+@asynccontextmanager
+async def kept(copies: MemoryCopies, served: Served) -> AsyncIterator[CopyKeeper]:
+    keeper = CopyKeeper("test", copies, served, longest_wait=0.01)
+    task = asyncio.create_task(keeper.run())
+    try:
+        yield keeper
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_copy_follows_what_is_served(served: Served, store: MemoryStore) -> None:
+    copies = MemoryCopies()
+    async with kept(copies, served):
+        for rate in (0.25, 0.5):
+            point = await commit(store, service("a", rate))
+            await replace_with(served, await base_of(store))
+            await until(lambda: _point(copies) == served.point)
+            assert served.point == point
+    assert copies.writes == 2
+
+
+def _point(copies: MemoryCopies) -> Point | None:
+    return None if copies.copy is None else copies.copy.point
+
+
+async def test_a_copy_that_another_replica_wrote_is_not_written_again(served: Served, store: MemoryStore) -> None:
+    copies = MemoryCopies(await base_of(store))
+    await replace_with(served, await base_of(store))
+    assert await CopyKeeper("test", copies, served, 0).bring_up_to_date() == served.point
+    assert copies.writes == 0
+
+
+async def test_a_copy_that_was_lost_or_damaged_is_written_again_without_a_change(
+    served: Served, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies_module, "CHECK_SECONDS", 0.01)
+    copies = MemoryCopies()
+    await replace_with(served, await base_of(store))
+    async with kept(copies, served):
+        await until(lambda: copies.writes == 1)
+        copies.copy = None
+        await until(lambda: copies.writes == 2)
+        copies.failure = CopyInvalid("garbage")
+        await until(lambda: copies.writes == 3)
+
+
+async def test_a_place_that_is_away_is_told_and_tried_again(
+    served: Served, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies_module, "RETRY_SECONDS", 0.01)
+    copies = MemoryCopies()
+    copies.failure = StoreUnavailable("away")
+    await replace_with(served, await base_of(store))
+    async with kept(copies, served) as keeper:
+        await until(lambda: keeper.problem == "away")
+        copies.failure = None
+        await until(lambda: copies.writes == 1)
+        await until(lambda: keeper.problem is None)
+
+
+class OneVersion:
+    def __init__(self) -> None:
+        self.failure: StoreError | None = None
+
+    async def version(self) -> str:
+        if self.failure is not None:
+            raise self.failure
+        return "9.1.2"
+
+
+async def test_redis_is_up_while_it_tells_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies_module, "PROBE_SECONDS", 0.01)
+    redis = OneVersion()
+    probe = RedisProbe(redis)
+    assert not probe.up
+    task = asyncio.create_task(probe.run())
+    try:
+        await until(lambda: probe.up)
+        assert probe.version == "9.1.2"
+        redis.failure = StoreUnavailable("away")
+        await until(lambda: not probe.up)
+        assert probe.problem == "away"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_load_from_a_copy_must_come_out_at_its_checksum(served: Served, store: MemoryStore) -> None:
+    copy = await base_of(store)
+
+    async def one_chunk() -> AsyncIterator[Sequence[Change]]:
+        yield copy.changes
+
+    with pytest.raises(StoreError):
+        await served.replace(Head(copy.point, copy.checksum + 1, copy.checked_at), one_chunk())
+    assert served.point is None
