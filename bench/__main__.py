@@ -22,7 +22,7 @@ def main() -> int:
     """Run the parts; the exit code: 1 where a server did not answer as it should, 2 where something is missing."""
     parser = argparse.ArgumentParser(prog="bench", description="What the server costs, beside what it compares with.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"some of: {', '.join(PARTS)}; all of them if none is named")
-    parser.add_argument("--rounds", type=int, default=12, help="how often polls are compared (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="how often polls are compared (default: %(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=0.25, help="about how long each of their loads lasts (default: %(default)s)"
     )
@@ -42,6 +42,8 @@ def main() -> int:
         for part in parts:
             with tempfile.TemporaryDirectory(prefix="tracing-config-bench-") as folder:
                 _run(part, Path(folder), arguments.rounds, arguments.seconds)
+    except KeyboardInterrupt:
+        return 130
     except (WrongAnswer, h2load.LoadFailed) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -46,7 +46,7 @@ def writes(folder: Path) -> Table:
             _say("PUTs on PostgreSQL, with a second replica")
             put, served = _put(first, second_port)
             table.add("PUT on PostgreSQL", *put.milliseconds())
-            table.add("from its 200 until the second replica serves it", *served.milliseconds())
+            table.add("from its answer until the second replica serves it", *served.milliseconds())
             _say("an import on PostgreSQL")
             commit_seconds, served_seconds = asyncio.run(_import(url, second_port))
             table.add("import on PostgreSQL", f"{commit_seconds:.2f} s", "")
@@ -67,9 +67,9 @@ def _put(replica: Replica, served_at: int) -> tuple[Timings, Timings]:
             body = {"samplingStrategy": {"type": "probabilistic", "param": IMPORTED.rate(index)}}
             with put.one():
                 response = client.put(f"/services/{answer.service}", json=body)
+            response.raise_for_status()
             with served.one():
                 answer.wait_grpc(channel)
-            response.raise_for_status()
     return put, served
 
 

@@ -70,7 +70,7 @@ class Catalog:
     def apply(self, changes: Sequence[Change]) -> None:
         """Take over the new state of some keys, in one step."""
         for change in changes:
-            kind, name = change.key
+            kind, name = change.key.kind, change.key.name
             if change.record is None:
                 self._records[kind].pop(name, None)
             else:
@@ -84,7 +84,7 @@ class Catalog:
         self._next_boundary = None
 
     def _index(self, change: Change) -> None:
-        kind, name = change.key
+        kind, name = change.key.kind, change.key.name
         if kind == "service":
             if change.record is not None:
                 decode_record(ServiceConfiguration, change.record.body)

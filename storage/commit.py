@@ -94,6 +94,7 @@ class Batch:
             stored = current.get(key)
             if (stored.etag if stored else ABSENT) != tag:
                 raise PointMismatch(key, tag or None, stored.etag if stored else None)
+            yield
         revision, checksum = head.point.revision + 1, head.checksum
         rows, changes = [], []
         for index, write in enumerate(self.writes):
@@ -124,7 +125,7 @@ class Batch:
 
 
 def _check_write(write: Write) -> None:
-    kind, name = write.key
+    kind, name = write.key.kind, write.key.name
     check_name(f"{kind} name", name)
     if kind == "policy" and name.startswith(BOOST_PREFIX):
         raise ValueError(f"policy name: {BOOST_PREFIX!r} is the beginning of what boosts are called; choose another")

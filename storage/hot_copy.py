@@ -37,6 +37,9 @@ STAGED_SECONDS = 60
 
 _READ_ATTEMPTS = 3
 
+_DRIVER_ERRORS = (RedisError, OSError, AttributeError, LookupError, TypeError, ValueError)
+"""The last four are the driver's where what listens at the address does not speak Redis's protocol."""
+
 _APPEND = f"""
 redis.call('APPEND', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], {STAGED_SECONDS})
@@ -105,7 +108,10 @@ class HotCopy:
                 server = await self._redis.info("server")
             except NoPermissionError:
                 return "unknown"
-        return str(server.get("valkey_version") or server.get("redis_version") or "unknown")
+        version = server.get("valkey_version") or server.get("redis_version")
+        if version is None:
+            raise StoreUnavailable(f"what answers at {self.address} is no Redis")
+        return str(version)
 
     async def header(self) -> CopyHeader | None:
         async with self._answering(QUESTION_SECONDS), self._redis.pipeline() as pipeline:
@@ -186,8 +192,7 @@ class HotCopy:
                 yield
         except TimeoutError as error:
             raise StoreUnavailable(f"Redis at {self.address} does not answer within {seconds:g} s") from error
-        except (RedisError, OSError, ValueError) as error:
-            # ValueError: the driver's, where what listens there does not speak Redis's protocol.
+        except _DRIVER_ERRORS as error:
             if "WRONGTYPE" in str(error):
                 raise CopyInvalid(f"the copy in Redis at {self.address} is no string") from error
             raise StoreUnavailable(f"Redis at {self.address}: {error}") from error

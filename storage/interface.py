@@ -49,7 +49,7 @@ class News(msgspec.Struct, frozen=True):
     changes: Sequence[Change]
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """One write of a batch: the canonical text of the record, or None to delete it."""
 
     key: Key
@@ -130,6 +130,8 @@ class Store(Protocol):
         nothing commits nothing.
 
         Raises:
+            ValueError: a key is written twice, a name breaks the rules of ``check_name``, a policy is called ``boost:...``,
+                the default is deleted, or a text holds U+0000.
             PointMismatch: a record is not at its expected tag.
             OwnedByAnother: a record belongs to another owner.
             OutcomeUnknown: the store could not say in time whether it committed.

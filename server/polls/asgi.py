@@ -64,7 +64,7 @@ class AsgiPollServer:
         self._reflection.close()
         if self._server is not None:
             self._server.shutdown()
-        # h2corn has duplicates of its own, and has closed them by now; a connection must not wait in vain for ours.
+        # h2corn closes duplicates of its own; while ours were open, connections would come and wait in vain.
         for listener in self._sockets:
             listener.close()
         if self._serving is not None:

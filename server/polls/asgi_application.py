@@ -50,7 +50,9 @@ class Application:
             return
         method = scope["method"]
         if method == "POST":
-            await self._call(scope, receive, send)
+            headers = scope["headers"]
+            plain = scope["path"] == POLL and (GRPC in headers or GRPC_PROTO in headers) and TRAILERS in scope["extensions"]
+            await (self._poll if plain else self._call)(scope, receive, send)
         elif method in ("GET", "HEAD"):
             try:
                 body = self._answers.json(scope["query_string"])
@@ -63,17 +65,12 @@ class Application:
             await _refuse(send, method_not_allowed("GET, HEAD, POST" if scope["path"] in METHODS else "GET, HEAD"))
 
     async def _call(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        path, headers = scope["path"], scope["headers"]
-        may_send_trailers = TRAILERS in scope["extensions"]
-        if path == POLL and may_send_trailers and (GRPC in headers or GRPC_PROTO in headers):
-            await self._poll(scope, receive, send)
-            return
-        media_type = next((value for name, value in headers if name == CONTENT_TYPE), b"")
+        media_type = next((value for name, value in scope["headers"] if name == CONTENT_TYPE), b"")
         web = media_type.startswith(b"application/grpc-web")
         grpc = media_type.startswith(b"application/grpc")
-        if grpc and not web and not may_send_trailers:
+        if grpc and not web and TRAILERS not in scope["extensions"]:
             await _fail(send, INTERNAL, "gRPC needs the request header te: trailers")
-        elif path in METHODS:
+        elif scope["path"] in METHODS:
             await self._other(scope, receive, send)
         elif grpc:
             await _fail(send, UNIMPLEMENTED, "unknown method", GRPC_WEB if web else GRPC)

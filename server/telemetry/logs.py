@@ -28,6 +28,8 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
         cache_logger_on_first_use=False,
     )
+    # Its warnings are tracebacks of what the follower tells in a line.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     logging.basicConfig(level=max(least, logging.WARNING), handlers=[_ToStructlog()], force=True)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -25,6 +25,8 @@ from storage.postgres.write import BEGIN, LOCK, write
 BEFORE_DOUBT = 0.75
 """The part of a batch's time after which an unanswered commit is given up. The rest is for learning what became of it."""
 
+ROLLBACK_SECONDS = 0.4
+
 DOUBT_PAUSE_SECONDS = 0.05
 """Between two attempts to ask what became of a commit."""
 
@@ -34,12 +36,15 @@ class Writer:
 
     def __init__(self, url: str, pool_min: int, pool_max: int) -> None:
         self._url, self._pool_min, self._pool_max = url, pool_min, pool_max
-        self._lock = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._is_closed = False
 
     async def open(self) -> "asyncpg.Pool[asyncpg.Record]":
-        """The pool, connected on first use. Raises what the driver raises."""
-        async with self._lock:
+        """The pool, connected on first use. Raises what the driver raises, and StoreUnavailable after ``close``."""
+        async with self._opening:
+            if self._is_closed:
+                raise StoreUnavailable("PostgreSQL: the store is closed")
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url,
@@ -54,26 +59,24 @@ class Writer:
             return self._pool
 
     async def close(self) -> None:
-        async with self._lock:
+        """End every connection, also under somebody who commits."""
+        async with self._opening:
+            self._is_closed = True
             if self._pool is not None:
                 self._pool.terminate()
-                self._pool = None
 
     async def commit(self, batch: Batch) -> Committed:
         """As ``Store.commit``, for a batch that was checked."""
         start = asyncio.get_running_loop().time()
         doubt_at, end = start + batch.seconds * BEFORE_DOUBT, start + batch.seconds
-        async with self._connection(doubt_at) as connection:
-            with translated():
+        try:
+            async with self._connection(doubt_at) as connection:
                 async with asyncio.timeout_at(doubt_at):
                     await write(connection, batch)
-            if batch.rows:
-                try:
-                    async with asyncio.timeout_at(doubt_at):
-                        await connection.execute("COMMIT")
-                except DRIVER_ERRORS as error:
-                    connection.terminate()
-                    await self._find_out(batch, end, error)
+                if batch.rows:
+                    await _end(connection, doubt_at)
+        except _InDoubt as doubt:
+            await self._find_out(batch, end, doubt.error)
         return Committed(batch.head, batch.changes)
 
     @asynccontextmanager
@@ -83,19 +86,22 @@ class Writer:
             async with asyncio.timeout_at(until):
                 pool = await self.open()
                 connection = await pool.acquire()
-        try:
             try:
-                yield connection
-            except (PointMismatch, OwnedByAnother):
-                await _roll_back(connection)
+                try:
+                    yield connection
+                except (PointMismatch, OwnedByAnother):
+                    await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
+                    raise
+                if connection.is_in_transaction():
+                    await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
+            except BaseException:
+                with suppress(asyncpg.InterfaceError):  # The pool took it back when it broke.
+                    connection.terminate()
                 raise
-            else:
-                await _roll_back(connection)
-        except BaseException:
-            connection.terminate()
-            raise
-        finally:
-            await pool.release(connection)
+            finally:
+                # What the pool makes of a connection that broke just now does not change what was committed.
+                with suppress(asyncpg.InterfaceError, asyncpg.InternalClientError):
+                    await pool.release(connection)
 
     async def _find_out(self, batch: Batch, end: float, cause: Exception) -> None:
         """Return if the batch was committed although its answer was lost.
@@ -129,11 +135,20 @@ class Writer:
         return head.commit_at_served == batch.commit_id
 
 
+class _InDoubt(Exception):
+    """The answer to a COMMIT was lost."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+async def _end(connection: AnyConnection, until: float) -> None:
+    try:
+        async with asyncio.timeout_at(until):
+            await connection.execute("COMMIT")
+    except DRIVER_ERRORS as error:
+        raise _InDoubt(error) from error
+
+
 async def _keep(_: object) -> None:
     """In place of the driver's reset, a round trip: no commit leaves anything behind in its session."""
-
-
-async def _roll_back(connection: AnyConnection) -> None:
-    if connection.is_in_transaction():
-        with translated():
-            await connection.execute("ROLLBACK", timeout=1)

@@ -50,7 +50,9 @@ def public_address(url: str) -> str:
     hosts = query.get("host", [parts.netloc.rpartition("@")[2]])[-1]
     database = query.get("dbname", [parts.path.removeprefix("/")])[-1]
     local = hosts.startswith("/") and "host" in query
-    well_formed = (local or _HOSTS.fullmatch(hosts)) and not parts.fragment and not re.search("[/@]", database)
+    ports = [int(port) for port in re.findall(r":(\d+)(?=,|$)", hosts)]
+    reachable = local or (_HOSTS.fullmatch(hosts) and max(ports, default=0) < 2**16)
+    well_formed = reachable and not parts.fragment and not re.search("[/@]", database)
     if parts.scheme not in {"postgresql", "postgres"} or not well_formed:
         raise ValueError(
             "must look like postgresql://user:password@host:5432/database, "

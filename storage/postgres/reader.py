@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -42,25 +42,29 @@ async def read_head(connection: AnyConnection, served: int | None = None) -> Hea
 class Reader:
     """One connection, for one caller at a time. A lost one is replaced when it is next used.
 
-    ``news`` is set by a commit anywhere, and by the loss of the connection.
+    It sets ``news`` at a commit anywhere, and when it is lost.
     """
 
-    def __init__(self, url: str) -> None:
-        self.news = asyncio.Event()
-        self._url = url
-        self._lock = asyncio.Lock()
+    def __init__(self, url: str, news: asyncio.Event) -> None:
+        self._url, self._news = url, news
+        self._turn = asyncio.Lock()
         self._connection: Connection | None = None
         self._listens = False
         self._look_again_at = 0.0
+        self._is_closed = False
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
         """The connection. It is closed by any exception, so that it is never left in a transaction.
 
-        The caller sets the time limit. Raises what the driver raises.
+        Raises:
+            StoreUnavailable, StoreUnusable: there is no connection in time. What the body raises stays what it is.
         """
-        async with self._lock:
-            connection = await self._connected()
+        async with AsyncExitStack() as turn:
+            with translated():
+                async with asyncio.timeout(HEAD_SECONDS):
+                    await turn.enter_async_context(self._turn)
+                    connection = await self._connected()
             try:
                 yield connection
             except BaseException:
@@ -69,35 +73,25 @@ class Reader:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[tuple[Connection, Head]]:
-        """A repeatable-read transaction and its head.
+        """A repeatable-read transaction and its head. Raises as ``use``."""
+        async with self.use() as connection:
+            with translated():
+                async with asyncio.timeout(HEAD_SECONDS):
+                    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+                    await transaction.start()
+                    head = await read_head(connection)
+            yield connection, head
+            with translated():
+                await transaction.commit()
 
-        Raises:
-            StoreUnavailable, StoreUnusable: the head could not be read; what the body raises stays what it is.
-        """
-        async with self._lock:
-            connection = None
-            try:
-                with translated():
-                    async with asyncio.timeout(HEAD_SECONDS):
-                        connection = await self._connected()
-                        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-                        await transaction.start()
-                        head = await read_head(connection)
-                yield connection, head
-                with translated():
-                    await transaction.commit()
-            except BaseException:
-                if connection is not None:
-                    connection.terminate()
-                raise
-
-    async def close(self) -> None:
-        async with self._lock:
-            if self._connection is not None:
-                self._connection.terminate()
-                self._connection = None
+    def close(self) -> None:
+        """End the connection, also under somebody who uses it. It is not replaced any more."""
+        self._is_closed = True
+        if self._connection is not None:
+            self._connection.terminate()
 
     async def _connected(self) -> Connection:
+        self._check_not_closed()
         loop = asyncio.get_running_loop()
         if self._connection is not None:
             if not self._connection.is_closed() and (self._listens or loop.time() < self._look_again_at):
@@ -115,11 +109,16 @@ class Reader:
             if self._listens:
                 await connection.add_listener(CHANNEL, self._wake)
             connection.add_termination_listener(self._wake)
+            self._check_not_closed()
         except BaseException:
             connection.terminate()
             raise
         self._connection = connection
         return connection
 
+    def _check_not_closed(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("PostgreSQL: the store is closed")
+
     def _wake(self, *_: Any) -> None:
-        self.news.set()
+        self._news.set()

@@ -49,34 +49,42 @@ class PostgresStore:
 
     def __init__(self, url: str, pool_min: int = 1, pool_max: int = 10) -> None:
         self.address = public_address(url)
-        self._reader = Reader(url)
-        self._writer = Writer(url, pool_min, pool_max)
-        self._is_open = False
+        self._url, self._pool_min, self._pool_max = url, pool_min, pool_max
+        self._news = asyncio.Event()
+        self._opened: tuple[Reader, Writer] | None = None
 
     async def open(self) -> None:
-        with translated():
-            async with self._reader.use() as connection:
-                await migrate(connection, migrations("postgres"))
-                head = await read_head(connection)
-            if not head.in_recovery:
-                async with asyncio.timeout(HEAD_SECONDS):
-                    await self._writer.open()
-        self._is_open = True
+        await self.close()
+        reader, writer = Reader(self._url, self._news), Writer(self._url, self._pool_min, self._pool_max)
+        try:
+            with translated():
+                async with reader.use() as connection:
+                    await migrate(connection, migrations("postgres"))
+                    head = await read_head(connection)
+                if not head.in_recovery:
+                    async with asyncio.timeout(HEAD_SECONDS):
+                        await writer.open()
+        except BaseException:
+            reader.close()
+            await writer.close()
+            raise
+        self._opened = reader, writer
 
     async def close(self) -> None:
-        self._is_open = False
-        await self._reader.close()
-        await self._writer.close()
+        if self._opened is not None:
+            (reader, writer), self._opened = self._opened, None
+            reader.close()
+            await writer.close()
 
     async def head(self, served: int | None = None) -> Head:
-        self._check_open()
+        reader, _ = self._parts()
         with translated():
-            async with asyncio.timeout(HEAD_SECONDS), self._reader.use() as connection:
+            async with asyncio.timeout(HEAD_SECONDS), reader.use() as connection:
                 return await read_head(connection, served)
 
     async def changes_since(self, revision: int) -> News:
-        self._check_open()
-        async with self._reader.snapshot() as (connection, head):
+        reader, _ = self._parts()
+        async with reader.snapshot() as (connection, head):
             changes: list[Change] = []
             async for chunk in _chunks(connection, _CHANGED_SINCE, revision):
                 changes.extend(chunk)
@@ -84,8 +92,8 @@ class PostgresStore:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Load]:
-        self._check_open()
-        async with self._reader.snapshot() as (connection, head):
+        reader, _ = self._parts()
+        async with reader.snapshot() as (connection, head):
             yield RowsLoad(head, _chunks(connection, _EVERYTHING))
 
     async def commit(
@@ -98,21 +106,21 @@ class PostgresStore:
         owner: str | None = None,
         takeover: bool = False,
     ) -> Committed:
-        self._check_open()
+        _, writer = self._parts()
         batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover)
         await paced(batch.check())
-        return await self._writer.commit(batch)
+        return await writer.commit(batch)
 
     async def wait_for_news(self, seconds: float) -> None:
-        news = self._reader.news
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await news.wait()
-        news.clear()
+                await self._news.wait()
+        self._news.clear()
 
-    def _check_open(self) -> None:
-        if not self._is_open:
+    def _parts(self) -> tuple[Reader, Writer]:
+        if self._opened is None:
             raise StoreUnavailable("PostgreSQL: the store is not open")
+        return self._opened
 
 
 async def _chunks(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[Change]]:

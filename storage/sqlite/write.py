@@ -73,7 +73,10 @@ class Attempt:
         sql.execute(_REVISION, (*commit, self.batch.actor, self.batch.reason, f"{self.batch.head.checksum:016x}"))
         sql.executemany(
             _LOG,
-            ((point.revision, position, *row.key, _text(row.before), _text(row.after)) for position, row in enumerate(rows)),
+            (
+                (point.revision, position, row.key.kind, row.key.name, _text(row.before), _text(row.after))
+                for position, row in enumerate(rows)
+            ),
         )
         sql.executemany(_DELETE_SERVICE, ((key.name,) for key in deleted if key.kind == "service"))
         sql.executemany(_DELETE_POLICY, ((row_name(key),) for key in deleted if key.kind != "service"))

@@ -75,6 +75,21 @@ async def test_a_reader_misses_no_revision_while_others_write(store: Store, open
     assert followed == await everything(store)
 
 
+async def test_every_load_and_its_head_are_of_the_same_moment(store: Store, open_store: OpenStore) -> None:
+    writer = await open_store()
+
+    async def write() -> None:
+        for number in range(150):
+            await commit(writer, service(f"s{number % 7}", number / 200))
+
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        async with store.load() as load:
+            records = [change async for chunk in load for change in chunk]
+        assert checksum_of(records) == load.head.checksum
+    await writing
+
+
 async def test_a_commit_is_news(store: Store) -> None:
     waiting = asyncio.create_task(store.wait_for_news(60))
     await commit(store, service("a"))

@@ -296,6 +296,13 @@ async def test_a_record_keeps_when_it_was_created(store: Store, database: Databa
     assert (await database.ask(times))[0][1] > created
 
 
+async def test_a_store_that_is_half_restored_is_unavailable(store: Store, database: Database) -> None:
+    await database.ask("DELETE FROM store")
+    for call in (store.head(), store.changes_since(0), everything(store), commit(store, service("a"))):
+        with pytest.raises(StoreUnavailable, match="restore in progress"):
+            await call
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_the_log_replayed_from_nothing_is_what_the_store_holds(store: Store, database: Database, seed: int) -> None:
     chance = random.Random(seed)

@@ -52,7 +52,7 @@ def rules(draw: st.DrawFn) -> tuple[SamplingStrategy | None, tuple[OperationStra
 @st.composite
 def services(draw: st.DrawFn) -> ServiceConfiguration:
     strategy, given = draw(rules())
-    return ServiceConfiguration(strategy, given, enabled=draw(st.booleans()), description=draw(st.text(max_size=5)))
+    return ServiceConfiguration(strategy, given, enabled=draw(st.booleans()), description=draw(st.text("aé ", max_size=5)))
 
 
 @st.composite

@@ -195,6 +195,9 @@ def test_bytes_that_mean_one_service_in_grpc_and_another_in_http_never_mix(grpc_
     catalog = Resolving(["xyzt"])
     catalog.configure("", EIGHT)
     answers = serving(catalog)
+    # Both names have both answers.
+    answers.json(b"service=")
+    answers.framed(body("xyzt"))
 
     if grpc_first:
         assert limit(answers.framed(both)) == 8

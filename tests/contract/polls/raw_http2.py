@@ -9,6 +9,7 @@ from typing import Self
 import h2.config
 import h2.connection
 import h2.events
+from h2.connection import ConnectionInputs, ConnectionState
 
 from tests.contract.polls.servers import SECONDS
 
@@ -22,6 +23,10 @@ class RawHttp2:
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
         )
+        # h2 takes a GOAWAY for the end of the connection. From a server that stops it is the beginning of the end.
+        machine = self.connection.state_machine
+        goes_on = {(ConnectionState.CLIENT_OPEN, ConnectionInputs.RECV_GOAWAY): (None, ConnectionState.CLIENT_OPEN)}
+        machine._transitions = machine._transitions | goes_on
         self._reader = reader
         self._writer = writer
         self._events: list[h2.events.Event] = []
