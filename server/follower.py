@@ -91,8 +91,15 @@ class Follower:
         """
         if self.foreign is not None or not self._opened:
             raise StoreUnavailable(self.problem or "the store is not open yet")
+        at = self._served.point
         committed = await self._store.commit(
-            writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover
+            writes,
+            actor=actor,
+            reason=reason,
+            expected=expected,
+            owner=owner,
+            takeover=takeover,
+            store_id=None if at is None else at.store_id,
         )
         head, at = committed.head, self._served.point
         if at is not None and head.point.store_id == at.store_id and head.point.revision == at.revision + 1:
@@ -107,7 +114,7 @@ class Follower:
             self._wake.clear()
             try:
                 if not self._opened:
-                    await self._store.open()
+                    await self._store.open(create=self._served.point is None)
                     self._opened = True
                 await self._catch_up()
                 self._succeeded()
@@ -170,7 +177,7 @@ class Follower:
         self.foreign = head.point
         raise StoreUnavailable(
             f"the store has the id {head.point.store_id}, what is served comes from {at.store_id}; "
-            "answers stay and writes are refused until `tracing-config store accept` says that it is meant"
+            "answers stay and writes are refused; if the new store is meant, start with an empty data folder and an empty Redis"
         )
 
     async def _go_back(self, head: Head, at: Point) -> None:

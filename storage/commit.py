@@ -9,7 +9,7 @@ import msgspec
 from sampling.records import DEFAULT_POLICY, Change, Key, Stored
 from sampling.strategy import check_name
 from storage.checksum import MASK, record_hash
-from storage.errors import OwnedByAnother, PointMismatch
+from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable
 from storage.interface import ABSENT, Head, Point, Write
 from storage.rows import BOOST_PREFIX
 
@@ -56,9 +56,10 @@ class Batch:
         expected: Mapping[Key, str],
         owner: str | None,
         takeover: bool,
+        store_id: str | None,
     ) -> None:
         self.writes, self.actor, self.reason = writes, actor, reason
-        self.expected, self.owner, self.takeover = expected, owner, takeover
+        self.expected, self.owner, self.takeover, self.store_id = expected, owner, takeover, store_id
         self.commit_id = secrets.token_hex(8)
         self.seconds = BATCH_SECONDS if len(writes) > 1 else SINGLE_SECONDS
         self.written: set[Key] = set()
@@ -89,7 +90,10 @@ class Batch:
         Raises:
             PointMismatch: a record is not at its expected tag.
             OwnedByAnother: a record belongs to another owner.
+            StoreUnavailable: this is another store than the writer knows.
         """
+        if self.store_id not in (None, head.point.store_id):
+            raise StoreUnavailable(f"the store has the id {head.point.store_id}, not {self.store_id}")
         for key, tag in self.expected.items():
             stored = current.get(key)
             if (stored.etag if stored else ABSENT) != tag:

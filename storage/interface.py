@@ -95,8 +95,11 @@ class Store(Protocol):
         """Names the database without its secrets; a snapshot is bound to it."""
         ...
 
-    async def open(self) -> None:
-        """Connect and bring the schema up to date. May be called again after a failure."""
+    async def open(self, *, create: bool = True) -> None:
+        """Connect and bring the schema up to date. May be called again after a failure.
+
+        Without ``create`` an empty database is left empty, and StoreUnusable: a backup may be about to be restored there.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -122,9 +125,11 @@ class Store(Protocol):
         expected: Mapping[Key, str] = {},
         owner: str | None = None,
         takeover: bool = False,
+        store_id: str | None = None,
     ) -> Committed:
         """Write a batch as one revision, or nothing.
 
+        ``store_id`` is the store that the writer knows: StoreUnavailable where another has taken its place.
         When this returns, the commit is durable. ``expected`` maps keys to the entity tag they must have, or ``ABSENT``.
         A record whose ``managedBy`` is neither null nor ``owner`` is refused unless ``takeover``. A batch that would change
         nothing commits nothing.

@@ -52,12 +52,17 @@ def _read(file_name: str, sql: str) -> Migration:
     return Migration(int(number), name, sql, int(first_line[1]))
 
 
-def pending(known: Sequence[Migration], applied: Sequence[Applied]) -> Sequence[Migration]:
-    """What is to be run, in order, on a database with these rows.
+def pending(known: Sequence[Migration], applied: Sequence[Applied], *, create: bool) -> Sequence[Migration]:
+    """What is to be run, in order, on a database with these rows; one without any is only filled with ``create``.
 
     Raises:
-        StoreUnusable: the database needs a newer program, or was made by another text of a migration.
+        StoreUnusable: the database needs a newer program, or was made by another text of a migration, or is empty.
     """
+    if not applied and not create:
+        raise StoreUnusable(
+            "the database is empty, and what is served comes from another: restore the backup there, "
+            "or start with an empty data folder and an empty Redis to begin anew"
+        )
     checksums = {migration.number: migration.checksum for migration in known}
     program = max(checksums)
     for row in applied:

@@ -13,20 +13,20 @@ _LOCK = 0x74726163696E67
 """The number of our advisory lock."""
 
 
-async def migrate(connection: Connection, known: Sequence[Migration]) -> None:
+async def migrate(connection: Connection, known: Sequence[Migration], *, create: bool = True) -> None:
     """Run the migrations that the database still needs, each in a transaction with its row in ``schema_migrations``.
 
     Raises what the driver raises, and:
-        StoreUnusable: the database needs a newer program, or does not store Unicode.
+        StoreUnusable: the database is empty and may not be filled, needs a newer program, or does not store Unicode.
     """
     encoding = connection.get_settings().server_encoding
     if encoding != "UTF8":
         raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
-    while pending(known, await _applied(connection)):
+    while pending(known, await _applied(connection), create=create):
         async with connection.transaction(isolation="read_committed"):
             await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=SECONDS)
-            for migration in pending(known, await _applied(connection))[:1]:
+            for migration in pending(known, await _applied(connection), create=create)[:1]:
                 await connection.execute(migration.sql, timeout=SECONDS)
                 await connection.execute(
                     "INSERT INTO schema_migrations (number, name, checksum, oldest_program) VALUES ($1, $2, $3, $4)",

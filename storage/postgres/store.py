@@ -53,13 +53,13 @@ class PostgresStore:
         self._news = asyncio.Event()
         self._opened: tuple[Reader, Writer] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         await self.close()
         reader, writer = Reader(self._url, self._news), Writer(self._url, self._pool_min, self._pool_max)
         try:
             with translated():
                 async with reader.use() as connection:
-                    await migrate(connection, migrations("postgres"))
+                    await migrate(connection, migrations("postgres"), create=create)
                     head = await read_head(connection)
                 if not head.in_recovery:
                     async with asyncio.timeout(HEAD_SECONDS):
@@ -105,9 +105,10 @@ class PostgresStore:
         expected: Mapping[Key, str] = {},
         owner: str | None = None,
         takeover: bool = False,
+        store_id: str | None = None,
     ) -> Committed:
         _, writer = self._parts()
-        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover)
+        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover, store_id=store_id)
         await paced(batch.check())
         return await writer.commit(batch)
 

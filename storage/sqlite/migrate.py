@@ -7,17 +7,17 @@ from storage.migrate import Applied, Migration, pending
 from storage.sqlite.connection import Connection
 
 
-def migrate(connection: Connection, known: Sequence[Migration]) -> None:
+def migrate(connection: Connection, known: Sequence[Migration], *, create: bool = True) -> None:
     """Run the migrations that the file still needs, each in a transaction with its row in ``schema_migrations``.
 
     Raises what the library raises, and:
-        StoreUnusable: the file needs a newer program.
+        StoreUnusable: the file is empty and may not be filled, or needs a newer program.
     """
     sql = connection.sql
-    while pending(known, _applied(sql)):
+    while pending(known, _applied(sql), create=create):
         sql.execute("BEGIN IMMEDIATE")
         try:
-            for migration in pending(known, _applied(sql))[:1]:
+            for migration in pending(known, _applied(sql), create=create)[:1]:
                 for statement in _statements(migration.sql):
                     sql.execute(statement)
                 sql.execute(

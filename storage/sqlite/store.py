@@ -53,8 +53,8 @@ class SqliteStore:
         self._reader = Connection(self._path)
         self._news = asyncio.Event()
 
-    async def open(self) -> None:
-        await self._run(self._writing, OPEN_SECONDS, self._open_writer)
+    async def open(self, *, create: bool = True) -> None:
+        await self._run(self._writing, OPEN_SECONDS, self._open_writer, create=create)
         await self._run(self._reading, OPEN_SECONDS, self._reader.open)
 
     async def close(self) -> None:
@@ -85,8 +85,9 @@ class SqliteStore:
         expected: Mapping[Key, str] = {},
         owner: str | None = None,
         takeover: bool = False,
+        store_id: str | None = None,
     ) -> Committed:
-        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover)
+        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover, store_id=store_id)
         await paced(batch.check())
         attempt = Attempt(batch, time.monotonic() + batch.seconds - COMMIT_SECONDS)
         try:
@@ -110,11 +111,11 @@ class SqliteStore:
         while chunk := await self._run(self._reading, READ_SECONDS, read_chunk, cursor):
             yield chunk
 
-    def _open_writer(self) -> None:
+    def _open_writer(self, *, create: bool) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._writer.open()
         try:
-            migrate(self._writer, migrations("sqlite"))
+            migrate(self._writer, migrations("sqlite"), create=create)
         except BaseException:
             self._writer.close()
             raise

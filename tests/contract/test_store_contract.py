@@ -6,7 +6,7 @@ import pytest
 
 from sampling.records import Change, Key, Stored
 from storage.checksum import checksum_of
-from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable
+from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable, StoreUnusable
 from storage.interface import ABSENT, Store, Write
 from tests.contract.conftest import OpenStore
 from tests.contract.databases import Database
@@ -363,3 +363,22 @@ async def test_a_hundred_thousand_records_are_one_revision(store: Store) -> None
             loaded.extend(chunk)
     assert len(loaded) == 100_001
     assert checksum_of(loaded) == load.head.checksum == committed.head.checksum
+
+
+async def test_a_commit_for_another_store_is_refused_and_changes_nothing(store: Store) -> None:
+    head = await store.head()
+    with pytest.raises(StoreUnavailable):
+        await store.commit([service("a")], actor="", reason="", store_id="0" * 32)
+    assert (await store.head()).point == head.point
+    await store.commit([service("a")], actor="", reason="", store_id=head.point.store_id)
+
+
+async def test_an_empty_database_is_left_empty_when_it_may_not_be_filled(database: Database) -> None:
+    store = database.new_store()
+    with pytest.raises(StoreUnusable, match="is empty"):
+        await store.open(create=False)
+    await store.open()
+    await store.close()
+    await store.open(create=False)
+    await store.head()
+    await store.close()

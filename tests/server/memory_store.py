@@ -36,7 +36,7 @@ class MemoryStore:
         twin.revisions = self.revisions[: revision + 1]
         return twin
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         self._check()
 
     async def close(self) -> None:
@@ -75,6 +75,7 @@ class MemoryStore:
         expected: Mapping[Key, str] | None = None,
         owner: str | None = None,
         takeover: bool = False,
+        store_id: str | None = None,
     ) -> Committed:
         self._check()
         commit_id, records = secrets.token_hex(8), dict(self.revisions[-1][1])

@@ -213,7 +213,7 @@ async def test_a_store_with_another_id_is_never_followed_and_refuses_writes() ->
         problem = replica.follower.problem or ""
         assert ours in problem
         assert other.store_id in problem
-        assert "tracing-config store accept" in problem
+        assert "empty data folder" in problem
         with pytest.raises(StoreUnavailable):
             await replica.follower.commit([service("a", 1)], actor="t", reason="", expected={})
         assert replica.rate("a") == 0.5
