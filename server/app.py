@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
@@ -33,6 +35,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         SettingError: something that a setting names cannot be used; nothing was opened for clients.
         StrategiesFileError: the strategies file cannot be served.
     """
+    _allow_many_connections()
     gc.disable()  # Until everything is loaded: walking it again and again was seen to hold the loop for 50 ms.
     async with AsyncExitStack() as stack:
         token = _data_folder(settings)
@@ -94,6 +97,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     _log.info("stopped")
 
 
+def _allow_many_connections() -> None:
+    """As many file descriptors as this process may have: tens of thousands of clients keep a connection each."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _data_folder(settings: Settings) -> str:
     """Make the data folder and find the admin token there or in the settings."""
     folder = settings.data_dir
@@ -134,6 +143,7 @@ def _store(settings: Settings) -> Store:
 
 def _poll_server(settings: Settings, answers: Answers, ports: Ports) -> PollServer:
     if settings.poll_server == "grpcio":
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # Its core writes clients' mistakes to standard error.
         from server.polls.grpcio_server import GrpcioPollServer  # noqa: PLC0415 - 20 MB that only those who choose it pay
 
         return GrpcioPollServer(answers, ports.grpc, ports.http)

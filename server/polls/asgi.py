@@ -1,9 +1,11 @@
 """The default poll server: one h2corn in our event loop answers HTTP/1.1, HTTP/2 and every kind of gRPC on each port."""
 
 import asyncio
+import os
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from h2corn import Config, RequestPolicy, Server
 
@@ -53,8 +55,9 @@ class AsgiPollServer:
         for listener in self._sockets:
             listen(listener)
         self._server = Server(self._application, self._config())
-        self._serving = asyncio.create_task(self._server.serve())
-        await self._server.wait_started()
+        with _standard_error_silenced():
+            self._serving = asyncio.create_task(self._server.serve())
+            await self._server.wait_started()
 
     def set_serving(self, serving: bool) -> None:
         self._health.set_serving(serving)
@@ -106,6 +109,20 @@ class AsgiPollServer:
                 ),
             ),
         )
+
+
+@contextmanager
+def _standard_error_silenced() -> Iterator[None]:
+    """h2corn announces itself there, in a format of its own, and has no setting against it."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _connections() -> int:

@@ -54,7 +54,7 @@ class Services:
 
 
 class ServicesApplication(ConnectASGIApplication[Services]):
-    """An ASGI application for the paths of ``PATHS``."""
+    """An ASGI application for the paths of ``METHODS``, and for no other."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(service=services, endpoints=_endpoints, read_max_bytes=MAX_BODY, codecs=google_protobuf_codecs())
