@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Literal
 
+import msgspec
 from google.protobuf.message import DecodeError
 
 from sampling.catalog import Catalog
@@ -22,6 +23,9 @@ SHARED = 10_000
 
 SPELLINGS = 4
 """How many spellings of one name (extra parameters, unknown fields) are remembered for each protocol."""
+
+REMEMBERED_BYTES = 512
+"""Longer requests are answered through their name: whoever sends large ones must not fill the memory."""
 
 Protocol = Literal["grpc", "http"]
 Outcome = Literal["answered", "bad_request", "unavailable"]
@@ -192,25 +196,25 @@ class Answers:
         return self._shared.setdefault(response, response)
 
 
-class _Polled:
-    """A name that was polled, its answers in both protocols, and the requests that lead here."""
+class _Polled(msgspec.Struct, eq=False, gc=False):
+    """A name that was polled, its answers in both protocols, and the requests that lead here.
 
-    __slots__ = ("framed", "frames", "generation", "json", "name", "queries", "recent")
+    The garbage collector does not walk these: there are as many as services, and none can be part of a cycle.
+    """
 
-    def __init__(self, name: str, generation: int) -> None:
-        self.name = name
-        self.generation = generation
-        """The answers hold while this is the generation of ``Answers``."""
-        self.recent = True
-        self.framed: bytes | None = None
-        self.json: bytes | None = None
-        self.frames: tuple[bytes, ...] = ()
-        self.queries: tuple[bytes, ...] = ()
+    name: str
+    generation: int
+    """The answers hold while this is the generation of ``Answers``."""
+    recent: bool = True
+    framed: bytes | None = None
+    json: bytes | None = None
+    frames: tuple[bytes, ...] = ()
+    queries: tuple[bytes, ...] = ()
 
 
 def _remember(polled_by: dict[bytes, _Polled], known: tuple[bytes, ...], request: bytes, polled: _Polled) -> tuple[bytes, ...]:
-    """Find the name by this request from now on, unless it has enough spellings; its spellings are returned."""
-    if len(known) >= SPELLINGS or request in polled_by:
+    """Find the name by this request from now on, unless it is long or has enough spellings; its spellings are returned."""
+    if len(known) >= SPELLINGS or len(request) > REMEMBERED_BYTES or request in polled_by:
         return known
     polled_by[request] = polled
     return (*known, request)

@@ -107,6 +107,20 @@ def test_spellings_of_one_name_do_not_pile_up() -> None:
     assert kept < 20_000
 
 
+def test_large_requests_do_not_fill_the_memory() -> None:
+    answers = serving(Resolving(["shop"]))
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            padding = b"\x12" + b"\x80\x80\x02" + number.to_bytes(2, "big") * 16384  # An unknown field of 32 KiB.
+            assert limit(answers.framed(body(f"name-{number}", padding))) == 0
+            answers.json(f"service=name-{number}&padding={'x' * 32768}".encode())
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 4 * 2**20
+
+
 def test_names_without_a_record_are_forgotten_when_there_are_too_many_the_longest_unpolled_first() -> None:
     catalog = Resolving()
     answers = serving(catalog)
