@@ -24,6 +24,9 @@ from sampling.strategy import FALLBACK, EffectiveStrategy, OperationStrategy, Sa
 
 Source = Literal["boost", "service", "file", "policy", "default", "file-default", "fallback"]
 
+SHARED = 10_000
+"""How many different texts of service configurations are remembered, for sharing between services."""
+
 
 class Layer(NamedTuple):
     """One place that has a say for a name. An earlier layer stands above a later one."""
@@ -49,6 +52,7 @@ class Catalog:
         self.problems: dict[Key, str] = {}
         """Records that cannot be read (somebody edited them behind the program's back) and count as absent."""
         self._records: dict[Kind, dict[str, Stored]] = {"service": {}, "policy": {}, "boost": {}}
+        self._readable: dict[bytes, Stored] = {}
         self._policies = PolicyIndex()
         self._boosts: dict[str, Boost] = {}
         self._default: SamplingPolicy | None = None
@@ -87,7 +91,7 @@ class Catalog:
         kind, name = change.key.kind, change.key.name
         if kind == "service":
             if change.record is not None:
-                decode_record(ServiceConfiguration, change.record.body)
+                self._records[kind][name] = self._shared(change.record)
         elif kind == "boost":
             self._boosts.pop(name, None)
             if change.record is not None:
@@ -103,6 +107,23 @@ class Catalog:
                 self._default = policy
             else:
                 self._policies.add(Policy(name, policy))
+
+    def _shared(self, record: Stored) -> Stored:
+        """This record or its equal: most services have a text, and many a commit too, that others have. It is read once.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        known = self._readable.get(record.body)
+        if known is None:
+            decode_record(ServiceConfiguration, record.body)
+            if len(self._readable) >= SHARED:
+                self._readable = {}
+            self._readable[record.body] = record
+            return record
+        if known.commit_id == record.commit_id and known.revision == record.revision:
+            return known
+        return Stored(record.revision, record.commit_id, known.body)
 
     def copy_in_slices(self) -> Generator[None, None, "Catalog"]:
         """A copy that can be changed aside while this one is served; yields after each slice of work."""

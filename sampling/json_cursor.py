@@ -29,7 +29,7 @@ class JsonCursor:
         self.position = _end_of_white_space(text, 0)
         """Where the next value begins; set it to go back to one."""
         self._raw_decode = json.JSONDecoder(
-            object_pairs_hook=tuple, parse_int=float, parse_constant=self._refuse_constant
+            object_pairs_hook=tuple, parse_int=float, parse_constant=_refuse_constant
         ).raw_decode
 
     def at(self, opening: str) -> bool:
@@ -47,6 +47,9 @@ class JsonCursor:
         except JSONDecodeError as error:
             reason = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
             raise self._error(error.pos, reason) from None
+        except _Constant as error:
+            # The parser does not say where it is, so this names the place where the outer value begins.
+            raise self._error(self.position, f"{error} is not JSON") from None
         except RecursionError:
             raise self._error(self.position, "is nested too deeply") from None
         self.position = _end_of_white_space(self._text, end)
@@ -102,10 +105,6 @@ class JsonCursor:
             raise self._error(self.position, f"expecting {character!r}")
         self.position = _end_of_white_space(self._text, self.position + 1)
 
-    def _refuse_constant(self, constant: str) -> NoReturn:
-        # The parser does not say where it is, so this names the place where the outer value begins.
-        raise self._error(self.position, f"{constant} is not JSON")
-
     def _error(self, position: int, reason: str) -> JsonError:
         where = JSONDecodeError("", self._text, position)
         if self._text.startswith("/", position):
@@ -116,3 +115,12 @@ class JsonCursor:
 def _end_of_white_space(text: str, position: int) -> int:
     match = _skip_white_space(text, position)
     return match.end() if match else position
+
+
+class _Constant(Exception):
+    """NaN or an infinity, which Python's parser knows and JSON does not."""
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    # Not a method: a cursor that its own parser refers to would keep the whole text alive as a reference cycle.
+    raise _Constant(constant)

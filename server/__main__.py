@@ -2,26 +2,23 @@
 
 import sys
 
-import typer
-
-from server.cli.serve import serve
-from server.cli.validate import validate
-
-app = typer.Typer(
-    name="tracing-config",
-    help="Serves Jaeger remote sampling strategies, and changes them.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-)
-app.command()(serve)
-app.command()(validate)
-
 
 def main() -> None:
     """Run the command that the arguments name."""
-    app()
+    run(sys.argv[1:])
+
+
+def run(arguments: list[str]) -> None:
+    """Run one command, and end the process with its exit code."""
+    if arguments == ["serve"]:
+        # Not through the command line's library: the server would carry its 8 MB for ever.
+        from server.cli.serve import run_server  # noqa: PLC0415
+
+        sys.exit(run_server())
+    from server.cli.commands import commands  # noqa: PLC0415
+
+    commands(arguments, prog_name="tracing-config")
 
 
 if __name__ == "__main__":
-    app(sys.argv[1:] or ["serve"])
+    run(sys.argv[1:] or ["serve"])

@@ -178,7 +178,8 @@ async def _announce(served: Served, follower: Follower, polls: PollServer, store
         _log.warning("open, but not ready: nothing is loaded yet", reason=follower.problem, **ports)
     await served.until_published()
     polls.set_serving(True)
-    # What was made until now lives as long as the process: the garbage collector need not walk it while polls wait.
+    # What is there now lives as long as the process: the garbage collector need not walk it while polls wait.
+    gc.collect()
     gc.freeze()
     gc.enable()
     point = served.point

@@ -7,11 +7,16 @@ from sampling.records import Change, Key
 
 MASK = 2**64 - 1
 
+_new_digest = blake2b(digest_size=8).copy
+"""A copy takes a third of the time of a new one."""
+
 
 def record_hash(key: Key, revision: int) -> int:
     """64 bits that stand for "this key was last changed at this revision"."""
     text = f"{key.kind}\0{revision}\0{key.name}".encode()
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+    digest = _new_digest()
+    digest.update(text)
+    return int.from_bytes(digest.digest(), "big")
 
 
 def checksum_of(changes: Iterable[Change]) -> int:

@@ -37,6 +37,9 @@ HEADER_BYTES = 199
 _DIGEST_BYTES = 16
 _LENGTH_BYTES = 4
 
+SHARED = 10_000
+"""How many different records are remembered while a copy is read, for sharing."""
+
 _MAX_CHUNK_BYTES = 2**26
 _CHUNK_RECORDS = 64
 _CHUNK_BYTES = 8 * 1024
@@ -119,14 +122,17 @@ def decode(data: bytes | bytearray) -> Generator[None, None, Copy]:
     if (yield from _digest(data, body_end)) != data[body_end:]:
         raise CopyInvalid("the copy is damaged: its digest is wrong")
     changes: list[Change] = []
-    commit_ids: dict[str, str] = {}  # Records of one commit share one string.
+    shared: dict[Stored, Stored] = {}  # Equal records of one commit are one object.
     checksum = 0
     try:
         for chunk in _chunks_in(memoryview(data)[HEADER_BYTES:body_end]):
             for kind, name, revision, commit_id, body in _unpack(chunk) if chunk else ():
                 key = Key(kind, name)
-                changes.append(Change(key, Stored(revision, commit_ids.setdefault(commit_id, commit_id), body)))
+                stored = Stored(revision, commit_id, body)
+                changes.append(Change(key, shared.setdefault(stored, stored)))
                 checksum += record_hash(key, revision)
+            if len(shared) > SHARED:
+                shared = {}
             yield
     except (zlib.error, msgspec.DecodeError) as error:
         raise CopyInvalid(f"the copy's body cannot be read: {error}") from error

@@ -5,19 +5,16 @@ import os
 import signal
 import sys
 
-import typer
+import uvloop
 
+from sampling.strategies_file import StrategiesFileError
+from server.app import serve
 from server.settings import SettingError, read_settings
+from server.telemetry.logs import configure_logs
 
 
-def serve() -> None:
-    """Run the server. Settings are environment variables; deploy/example.env documents them."""
-    # Imported here: the other commands start faster without the server's parts.
-    import uvloop  # noqa: PLC0415
-
-    from sampling.strategies_file import StrategiesFileError  # noqa: PLC0415
-    from server.app import serve as serve_until  # noqa: PLC0415
-    from server.telemetry.logs import configure_logs  # noqa: PLC0415
+def run_server() -> int:
+    """Run the server until a signal ends it; the exit code of the process."""
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -30,7 +27,7 @@ def serve() -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        await serve_until(settings, stop)
+        await serve(settings, stop)
 
     try:
         settings = read_settings(os.environ)
@@ -39,4 +36,5 @@ def serve() -> None:
             runner.run(run())
     except (SettingError, StrategiesFileError) as error:
         print(f"tracing-config: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        return 1
+    return 0

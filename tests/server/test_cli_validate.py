@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sampling.strategies_file import MAX_WARNINGS
-from server.__main__ import app
+from server.cli.commands import commands as app
 
 GOOD = '{"service_strategies":[{"service":"a","type":"probabilistic","param":0.5}]}'
 DOUBTFUL = (
