@@ -1,5 +1,6 @@
 """What requests to the configuration API carry: bodies, query parameters, entity tags. All of it bounded."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from server.sidecar.views import READ_ONLY
 from storage.errors import PointMismatch
 from storage.interface import ABSENT
 
+BODY_SECONDS = 10.0
 MAX_REASON = 1024
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
@@ -25,9 +27,13 @@ async def read_record(request: web.Request, record_type: type[RecordType], **giv
     """The record in a body; ``given`` are members that the path decides.
 
     Raises:
-        Problem: 400 for what is no JSON object, 413 for too much, 422 naming the field for anything else.
+        Problem: 400 for what is no JSON object, 408 for a slow body, 413 for too much, 422 naming the field for anything else.
     """
-    body = await request.read()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise Problem(408, "body-too-slow", f"the body did not arrive within {BODY_SECONDS:g} s") from None
     try:
         members = msgspec.json.decode(body)
     except msgspec.DecodeError as error:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import redis
 
+from storage.hot_copy import KEY
 from tests.e2e.poll_loop import PollLoop
 from tests.e2e.replica import Replica
 from tests.services.postgres import PostgresServer
@@ -107,7 +109,7 @@ async def test_a_replica_with_its_snapshot_only_serves(
 ) -> None:
     with Replica(tmp_path / "one", **settings) as one:
         one.put_rate("a", 0.5)
-        await eventually(lambda: any((tmp_path / "one").glob("snapshot-*.bin")) and _snapshot_holds(tmp_path / "one", 1))
+        await eventually(lambda: _snapshot_holds(tmp_path / "one", 1))
     await asyncio.to_thread(private_postgres.kill)
     await asyncio.to_thread(private_valkey.kill)
     with one:
@@ -117,9 +119,10 @@ async def test_a_replica_with_its_snapshot_only_serves(
 def _snapshot_holds(folder: Path, revision: int) -> bool:
     from storage.copy_format import HEADER_BYTES, read_header
 
-    (file,) = folder.glob("snapshot-*.bin")
-    with file.open("rb") as opened:
-        return read_header(opened.read(HEADER_BYTES)).point.revision == revision
+    for file in folder.glob("snapshot-*.bin"):
+        with file.open("rb") as opened:
+            return read_header(opened.read(HEADER_BYTES)).point.revision == revision
+    return False
 
 
 async def test_a_restored_older_backup_is_followed(
@@ -135,6 +138,7 @@ async def test_a_restored_older_backup_is_followed(
             await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
             await eventually(lambda: replica.put_rate("a", 0.5).status_code == 200)
             assert replica.rate("a") == 0.5
+            await eventually(lambda: _snapshot_holds(tmp_path, 2))
             await _alone(admin, name)
             await admin.execute(f'ALTER DATABASE "{name}" RENAME TO gone')
             await admin.execute(f'ALTER DATABASE backup RENAME TO "{name}"')
@@ -179,7 +183,11 @@ async def _alone(admin: "asyncpg.Connection[asyncpg.Record]", name: str) -> None
 
 
 async def test_no_poll_fails_while_each_store_is_stopped_in_turn(
-    pair: tuple[Replica, Replica], private_postgres: PostgresServer, private_valkey: ValkeyServer
+    tmp_path: Path,
+    settings: dict[str, str],
+    pair: tuple[Replica, Replica],
+    private_postgres: PostgresServer,
+    private_valkey: ValkeyServer,
 ) -> None:
     one, two = pair
     one.put_rate("a", 0.5)
@@ -193,6 +201,14 @@ async def test_no_poll_fails_while_each_store_is_stopped_in_turn(
                 await loop.more_polls(150)
         await asyncio.to_thread(private_valkey.flush)
         await loop.more_polls(150)
+        with redis.Redis.from_url(private_valkey.url()) as client:
+            client.set(KEY, b"garbage")
+            await loop.more_polls(150)
+            client.delete(KEY)
+            client.rpush(KEY, b"garbage of another type")
+            await loop.more_polls(150)
+            with Replica(tmp_path / "fresh", **settings) as fresh:
+                assert fresh.rate("a") == 0.5
     assert loop.failures == []
     assert loop.count > 1500
     await eventually(lambda: one.health()["status"] == "UP")

@@ -91,6 +91,20 @@ async def test_a_commit_here_is_served_before_it_returns() -> None:
             assert replica.rate("a") == rate
 
 
+async def test_a_commit_that_is_not_served_in_time_says_so_and_is_served_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "SERVED_SECONDS", 0.05)
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.checksum_error = 1
+        committed, served = await replica.follower.commit([service("a", 0.5)], actor="t", reason="", expected={})
+        assert not served
+        assert replica.rate("a") == 0.001
+        store.checksum_error = 0
+        await until(lambda: replica.served.point == committed.head.point)
+        assert replica.rate("a") == 0.5
+
+
 async def test_a_commit_here_after_unseen_ones_elsewhere_is_served_with_them() -> None:
     store = MemoryStore()
     async with following(store) as replica:
