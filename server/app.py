@@ -33,6 +33,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises:
         SettingError: something that a setting names cannot be used; nothing was opened for clients.
+        CannotListen: another program took a port during the start.
         StrategiesFileError: the strategies file cannot be served.
     """
     _allow_many_connections()

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from server.listeners import CannotListen, listen, open_listener
+from server.listeners import CannotListen, open_listener
 from server.settings import PREFIX, SettingError, Settings
 
 
@@ -38,8 +38,6 @@ class Ports:
                         sockets.append(opened.enter_context(open_listener(settings.host, port)))
                     except CannotListen as error:
                         raise SettingError(f"{PREFIX}{name}: {error}; choose another port, or 0 for a free one") from None
-            for sidecar_socket in (*self.sidecar, *self.metrics):
-                listen(sidecar_socket)
             self._stack = opened.pop_all()
         return self
 

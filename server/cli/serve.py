@@ -9,6 +9,7 @@ import uvloop
 
 from sampling.strategies_file import StrategiesFileError
 from server.app import serve
+from server.listeners import CannotListen
 from server.settings import SettingError, read_settings
 from server.telemetry.logs import configure_logs
 
@@ -34,7 +35,7 @@ def run_server() -> int:
         configure_logs(settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run())
-    except (SettingError, StrategiesFileError) as error:
+    except (SettingError, StrategiesFileError, CannotListen) as error:
         print(f"tracing-config: {error}", file=sys.stderr)
         return 1
     return 0

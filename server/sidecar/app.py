@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 
 from server.follower import Follower
 from server.health import Health
+from server.listeners import backlog, listen
 from server.served import Served
 from server.sidecar import actuator, policies_api, services_api
 from server.sidecar.auth import Authentication
@@ -39,12 +40,17 @@ class Sidecar:
         self._runners: list[web.AppRunner] = []
 
     async def start(self, api: socket.socket, metrics: socket.socket) -> None:
-        """Answer requests that come in on these listening sockets."""
+        """Answer requests that come in on these bound sockets.
+
+        Raises:
+            CannotListen: another program took a port meanwhile.
+        """
         for app, listener in ((self._api, api), (self._metrics, metrics)):
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, keepalive_timeout=75)
             self._runners.append(runner)
             await runner.setup()
-            await web.SockSite(runner, listener).start()
+            listen(listener)
+            await web.SockSite(runner, listener, backlog=backlog()).start()
 
     async def close(self) -> None:
         """Finish what is in flight, then stop."""

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 import redis
 
-from storage.hot_copy import KEY
+from storage.copy_format import HEADER_BYTES, read_header
+from storage.hot_copy import KEY, HotCopy
 from tests.e2e.poll_loop import PollLoop
 from tests.e2e.replica import Replica
 from tests.services.postgres import PostgresServer
@@ -91,8 +92,6 @@ async def test_a_replica_with_redis_only_serves(
 
 
 def _hot_copy_revision(settings: dict[str, str]) -> int | None:
-    from storage.hot_copy import HotCopy
-
     async def header() -> int | None:
         copy = HotCopy(settings["TRACING_CONFIG_REDIS_URL"])
         try:
@@ -117,8 +116,6 @@ async def test_a_replica_with_its_snapshot_only_serves(
 
 
 def _snapshot_holds(folder: Path, revision: int) -> bool:
-    from storage.copy_format import HEADER_BYTES, read_header
-
     for file in folder.glob("snapshot-*.bin"):
         with file.open("rb") as opened:
             return read_header(opened.read(HEADER_BYTES)).point.revision == revision
