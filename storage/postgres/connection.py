@@ -15,8 +15,9 @@ from storage.errors import StoreError, StoreUnavailable, StoreUnusable
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 AnyConnection: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""All that a call of the driver may fail with; a time limit that has passed is an ``OSError``."""
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, AttributeError)
+"""All that a call of the driver may fail with; a time limit that has passed is an ``OSError``, and an ``AttributeError`` was
+seen where the connection was closed between two steps of one call."""
 
 CONNECT_SECONDS = 2.0
 
@@ -101,6 +102,8 @@ def translation(error: Exception) -> StoreError:
         return StoreUnavailable("PostgreSQL is a read-only standby; waiting for one that takes writes")
     if isinstance(error, asyncpg.ClientConfigurationError):
         return StoreUnusable(f"the database's address: {error}")
+    if isinstance(error, AttributeError):
+        return StoreUnavailable("PostgreSQL: the connection was closed in the middle of a call")
     code = getattr(error, "sqlstate", None)
     if code is None or code.startswith(_TRANSIENT):
         return StoreUnavailable(f"PostgreSQL: {error}")
