@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from sampling.strategies_file import NO_FILE, StrategiesFile, StrategiesFileError
 from server import strategies_file
 from server.strategies_file import MAX_FILE_BYTES, StrategiesFileWatch
+from tests.waiting import until
 
 LOADED = "the strategies file is loaded"
 FAILED = "the strategies file cannot be served; its last good state stays"
@@ -21,13 +22,6 @@ FAILED = "the strategies file cannot be served; its last good state stays"
 def document(*services: str) -> bytes:
     entries = ",".join(f'{{"service":"{name}","type":"probabilistic","param":0.5}}' for name in services)
     return f'{{"service_strategies":[{entries}]}}'.encode()
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    deadline = asyncio.get_running_loop().time() + 10
-    while not reached():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.005)
 
 
 def is_watched(folder: Path) -> bool:
