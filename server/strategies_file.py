@@ -75,7 +75,7 @@ class StrategiesFileWatch:
         from watchfiles._rust_notify import WatchfilesRustInternalError  # noqa: PLC0415
 
         # The folder is watched and not the file: a ConfigMap swaps a link beside it.
-        folder = self.path.parent
+        folder = self.path.parent.absolute()
         while True:
             watched = await asyncio.to_thread(_identity, folder)
             rounds = awatch(
@@ -91,7 +91,9 @@ class StrategiesFileWatch:
                         # Two writes within one tick of the file system's clock leave the same version.
                         touched = any(Path(path).name == self.path.name for _, path in changes)
                         await self._look(touched=touched)
-                        if await asyncio.to_thread(_identity, folder) != watched:
+                        # A folder that comes back may be given the number of the one that went.
+                        gone = any(Path(path) == folder for _, path in changes)
+                        if gone or await asyncio.to_thread(_identity, folder) != watched:
                             break
             except (OSError, WatchfilesRustInternalError):
                 # No such folder now, or the system has no more watches to give.
