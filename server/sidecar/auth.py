@@ -28,7 +28,9 @@ class Authentication:
     async def middleware(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if request.path.startswith("/api/"):
+        # By the route that was found and not by the path as it was spelt: no spelling leads around it.
+        resource = request.match_info.route.resource
+        if resource is not None and resource.canonical.startswith("/api/"):
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(_digest(token.strip()), self._digest):
                 reason = "no bearer token" if not token else "the token is not known"

@@ -135,6 +135,12 @@ def test_without_the_admin_token_nothing_is_shown_or_changed(replica: Replica, h
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize("path", ["/%61pi/v1/config/services", "//api/v1/config/services", "/x/../api/v1/config/services"])
+def test_no_spelling_of_a_path_leads_around_the_token(replica: Replica, path: str) -> None:
+    url = httpx.URL(replica.sidecar_url).copy_with(raw_path=path.encode())
+    assert httpx.get(url).status_code in (401, 404)
+
+
 def test_an_unknown_query_parameter_is_refused_so_that_nobody_believes_in_it(replica: Replica) -> None:
     response = replica.put_rate("a", 0.5, params={"dryRun": "true"})
     assert response.status_code == 400
