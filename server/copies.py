@@ -47,7 +47,7 @@ async def load_base(copies: Mapping[str, Copies], served: Served) -> None:
             found = read
     if found is not None:
         head = Head(found.point, found.checksum, found.checked_at)
-        await served.replace(head, _one_chunk(found.changes))
+        await served.replace(head, _one_chunk(found.changes), instead_of=None)
         _log.info("a copy was loaded", at=str(found.point), records=len(found.changes))
 
 

@@ -144,7 +144,7 @@ class Follower:
         head = await self._store.head(None if at is None else at.revision)
         self.clock_offset = head.clock - time()
         if at is None:
-            await self._load()
+            await self._load(at)
         elif head.point.store_id != at.store_id:
             self._refuse(head, at)
         elif head.commit_at_served == at.commit_id:
@@ -156,19 +156,19 @@ class Follower:
 
     async def _move_forward(self, head: Head, at: Point) -> None:
         if self._mismatch_since is not None:
-            await self._load()
+            await self._load(at)
         elif head.point == at:
             self._served.checked_at = head.clock
         else:
             news = await self._store.changes_since(at.revision)
             await self._served.take(news.head, news.changes)
 
-    async def _load(self) -> None:
+    async def _load(self, at: Point | None) -> None:
         """Everything anew. A content that misses its checksum for too long is served where there is nothing else."""
         since = self._mismatch_since
-        trust = self._served.point is None and since is not None and monotonic() - since > MISMATCH_SECONDS
+        trust = at is None and since is not None and monotonic() - since > MISMATCH_SECONDS
         async with self._store.load() as load:
-            await self._served.replace(load.head, load, trust=trust)
+            await self._served.replace(load.head, load, instead_of=at, trust=trust)
         if trust:
             self._caught_up.set()
             raise ContentMismatch("the store's content misses its checksum; it is served because there is nothing else")
@@ -189,7 +189,7 @@ class Follower:
             store=at.store_id,
         )
         await self._lost(at)
-        await self._load()
+        await self._load(at)
 
     def _succeeded(self) -> None:
         self._confirmed = monotonic()

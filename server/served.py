@@ -81,13 +81,25 @@ class Served:
                 catalog.apply(changes)
             self._swap(catalog, head, changed_names(changes))
 
-    async def replace(self, head: Head, chunks: AsyncIterable[Sequence[Change]], *, trust: bool = False) -> None:
+    async def replace(
+        self,
+        head: Head,
+        chunks: AsyncIterable[Sequence[Change]],
+        *,
+        instead_of: Point | None,
+        trust: bool = False,
+    ) -> None:
         """Serve a whole configuration instead of what is served now.
+
+        Nothing is taken when that is not ``instead_of`` any more: a commit was served since the head was read, and must
+        not be undone.
 
         Raises:
             ContentMismatch: it does not come out at the head's checksum, and ``trust`` is not given; nothing was taken.
         """
         async with self._lock:
+            if self.point != instead_of:
+                return
             catalog = Catalog(self.catalog.file, time())
             checksum = 0
             async for chunk in chunks:

@@ -1,6 +1,6 @@
 """``/api/v1/config/services``: the configuration of single services."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from heapq import nsmallest
 from itertools import islice
 
@@ -78,9 +78,9 @@ def _page(catalog: Catalog, after: str | None, count: int) -> Generator[None, No
     first: list[str] = []
     records, entries = catalog.records("service"), catalog.file.services
     # Copies of the names: a change between two slices must not disturb the walk.
-    for names in (list(records), [name for name in entries if name not in records]):
-        rest: Iterable[str] = iter(names)
-        while some := list(islice(rest, 1000)):
-            first = nsmallest(count, [*first, *(name for name in some if after is None or name > after)])
+    for names in (iter(list(records)), iter(list(entries))):
+        while some := list(islice(names, 1000)):
+            later = {name for name in some if after is None or name > after}
+            first = nsmallest(count, later.union(first))
             yield
     return first

@@ -186,5 +186,5 @@ async def test_a_load_from_a_copy_must_come_out_at_its_checksum(served: Served, 
         yield copy.changes
 
     with pytest.raises(StoreError):
-        await served.replace(Head(copy.point, copy.checksum + 1, copy.checked_at), one_chunk())
+        await served.replace(Head(copy.point, copy.checksum + 1, copy.checked_at), one_chunk(), instead_of=None)
     assert served.point is None

@@ -156,7 +156,7 @@ async def replace_with(served: Served, copy: Copy) -> None:
     async def one_chunk() -> AsyncIterator[Sequence[Change]]:
         yield copy.changes
 
-    await served.replace(Head(copy.point, copy.checksum, copy.checked_at), one_chunk())
+    await served.replace(Head(copy.point, copy.checksum, copy.checked_at), one_chunk(), instead_of=served.point)
 
 
 async def test_a_base_is_served_when_the_store_does_not_answer_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +287,20 @@ async def test_a_large_change_is_one_step_between_polls() -> None:
             seen.add((replica.rate("s0"), replica.rate("s2999")))
             await asyncio.sleep(0)
         assert seen == {(0.25, 0.25), (0.5, 0.5)}
+
+
+async def test_a_load_that_was_begun_before_a_commit_does_not_undo_it() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    served = Served(Answers(), NO_FILE)
+    await replace_with(served, await base_of(store))
+    before, head = served.point, await store.head()
+    async with store.load() as load:
+        committed = await store.commit([service("a", 0.5)], actor="t", reason="")
+        await served.take(committed.head, committed.changes)
+        await served.replace(head, load, instead_of=before)
+    assert served.point == committed.head.point
+    assert served.catalog.resolve("a").strategy.param == 0.5
 
 
 async def test_a_policy_change_reaches_names_that_were_polled_before() -> None:
