@@ -8,7 +8,7 @@ from time import time
 
 from sampling.records import Change, Key, Stored
 from storage.checksum import checksum_of
-from storage.errors import StoreError
+from storage.errors import StoreError, StoreUnavailable
 from storage.interface import Committed, Head, Load, News, Point, Write
 
 
@@ -27,6 +27,10 @@ class MemoryStore:
         self.checksum_error = 0
         """Added to every checksum, as if records were missing."""
         self.news = asyncio.Event()
+        self.quiet = False
+        """Nobody is told of commits."""
+        self.may_be_filled: bool | None = None
+        """What the last ``open`` allowed."""
         self.asked = asyncio.Event()
         """Set at each head query."""
 
@@ -37,6 +41,7 @@ class MemoryStore:
         return twin
 
     async def open(self, *, create: bool = True) -> None:
+        self.may_be_filled = create
         self._check()
 
     async def close(self) -> None:
@@ -44,6 +49,9 @@ class MemoryStore:
 
     async def head(self, served: int | None = None) -> Head:
         self.asked.set()
+        return self._head(served)
+
+    def _head(self, served: int | None = None) -> Head:
         self._check()
         known = served is not None and served < len(self.revisions)
         commit_id, records = self.revisions[-1]
@@ -57,14 +65,14 @@ class MemoryStore:
         )
 
     async def changes_since(self, revision: int) -> News:
-        head = await self.head()
+        head = self._head()
         before, after = self.revisions[revision][1], self.revisions[-1][1]
         changed = {key for key in before | after if before.get(key) != after.get(key)}
         return News(head, [Change(key, after.get(key)) for key in changed])
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Load]:
-        yield _Load(await self.head(), self.revisions[-1][1])
+        yield _Load(self._head(), self.revisions[-1][1])
 
     async def commit(
         self,
@@ -78,6 +86,8 @@ class MemoryStore:
         store_id: str | None = None,
     ) -> Committed:
         self._check()
+        if store_id not in (None, self.store_id):
+            raise StoreUnavailable("another store")
         commit_id, records = secrets.token_hex(8), dict(self.revisions[-1][1])
         changes = []
         for write in writes:
@@ -87,8 +97,9 @@ class MemoryStore:
                 records[write.key] = record
             changes.append(Change(write.key, record))
         self.revisions.append((commit_id, records))
-        self.news.set()
-        return Committed(await self.head(), changes)
+        if not self.quiet:
+            self.news.set()
+        return Committed(self._head(), changes)
 
     async def wait_for_news(self, seconds: float) -> None:
         self._check()

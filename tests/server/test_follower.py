@@ -10,6 +10,7 @@ import pytest
 
 from sampling.records import Boost, Change, Key, Record, SamplingPolicy, ServiceConfiguration, encode_record
 from sampling.strategies_file import NO_FILE
+from sampling.strategies_file_reader import read
 from sampling.strategy import SamplingStrategy
 from server import follower as follower_module
 from server.answers import Answers, NotReady
@@ -89,6 +90,50 @@ async def test_a_commit_here_is_served_before_it_returns() -> None:
             assert served
             assert replica.served.point == committed.head.point
             assert replica.rate("a") == rate
+
+
+async def test_a_commit_here_is_handed_over_without_asking_the_store() -> None:
+    store = MemoryStore()
+    store.quiet = True
+    async with following(store, tick=60) as replica:
+        await until(lambda: replica.answers.ready)
+        store.asked.clear()
+        committed, served = await replica.follower.commit([service("a", 0.5)], actor="t", reason="", expected={})
+        assert served
+        assert replica.served.point == committed.head.point
+        assert not store.asked.is_set()
+
+
+async def test_a_commit_here_after_unheard_ones_elsewhere_does_not_wait_for_the_tick() -> None:
+    store = MemoryStore()
+    store.quiet = True
+    async with following(store, tick=60) as replica:
+        await until(lambda: replica.answers.ready)
+        await commit(store, service("a", 0.25))
+        _, served = await replica.follower.commit([service("b", 0.5)], actor="t", reason="", expected={})
+        assert served
+        assert [replica.rate(name) for name in "ab"] == [0.25, 0.5]
+
+
+async def test_a_commit_to_a_store_that_was_swapped_a_moment_ago_is_refused() -> None:
+    store = MemoryStore()
+    store.quiet = True
+    async with following(store, tick=60) as replica:
+        await until(lambda: replica.answers.ready)
+        store.store_id = "0" * 32
+        with pytest.raises(StoreUnavailable):
+            await replica.follower.commit([service("a", 0.5)], actor="t", reason="", expected={})
+        assert len(store.revisions) == 1
+
+
+async def test_only_a_replica_without_a_base_may_fill_an_empty_database() -> None:
+    store = MemoryStore()
+    async with following(store, await base_of(store)):
+        await until(lambda: store.may_be_filled is not None)
+        assert store.may_be_filled is False
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        assert store.may_be_filled is True
 
 
 async def test_a_commit_that_is_not_served_in_time_says_so_and_is_served_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +273,7 @@ async def test_a_store_with_another_id_is_never_followed_and_refuses_writes() ->
         assert ours in problem
         assert other.store_id in problem
         assert "empty data folder" in problem
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match="empty data folder"):
             await replica.follower.commit([service("a", 1)], actor="t", reason="", expected={})
         assert replica.rate("a") == 0.5
         assert len(store.revisions) == 3
@@ -261,6 +306,35 @@ async def test_a_load_that_misses_the_checksum_for_long_is_served_where_there_is
         await until(lambda: replica.answers.ready)
         assert replica.rate("a") == 0.5
         assert replica.follower.problem is not None
+
+
+async def test_what_is_served_stays_however_long_the_store_misses_its_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "MISMATCH_SECONDS", 0)
+    store = MemoryStore()
+    await commit(store, service("a", 0.25))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.checksum_error = 1
+        await commit(store, service("a", 0.5))
+        await until(lambda: replica.follower.mismatches > 3)
+        assert replica.rate("a") == 0.25
+
+
+async def test_a_file_that_changes_while_a_large_change_is_prepared_is_kept() -> None:
+    store = MemoryStore()
+    served = Served(Answers(), NO_FILE)
+    await replace_with(served, await base_of(store))
+    committed = await store.commit([service(f"s{number}", 0.5) for number in range(3000)], actor="t", reason="")
+    preparing = asyncio.create_task(served.take(committed.head, committed.changes))
+    file = NO_FILE
+    while not preparing.done():
+        file = read(b'{"default_strategy": {"type": "probabilistic", "param": 0.125}}')
+        served.replace_file(file)
+        await asyncio.sleep(0)
+    assert file is not NO_FILE
+    assert served.catalog.file is file
+    assert served.catalog.resolve("unknown").strategy.param == 0.125
+    assert served.catalog.resolve("s1").strategy.param == 0.5
 
 
 async def test_a_boost_ends_by_itself_while_the_store_is_away() -> None:
