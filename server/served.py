@@ -1,7 +1,7 @@
 """What this replica serves: one catalog at one point. It changes in one step, between polls."""
 
 import asyncio
-from collections.abc import AsyncIterable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from time import time
 
@@ -9,7 +9,7 @@ from sampling.catalog import Catalog
 from sampling.records import KINDS, Change, Key
 from sampling.strategies_file import StrategiesFile
 from server.answers import Answers
-from storage.checksum import MASK, record_hash
+from storage.checksum import MASK, checksum_of, record_hash
 from storage.errors import ContentMismatch
 from storage.interface import Copy, Head, Point
 from storage.pacing import paced
@@ -167,21 +167,25 @@ def changed_names(changes: Iterable[Change]) -> list[str] | None:
     return names
 
 
-def _apply_in_slices(catalog: Catalog, changes: Sequence[Change]) -> Generator[None, None, None]:
+def _slices(changes: Iterable[Change]) -> Iterator[list[Change]]:
     rest = iter(changes)
     while some := list(islice(rest, IN_PLACE)):
+        yield some
+
+
+def _apply_in_slices(catalog: Catalog, changes: Sequence[Change]) -> Generator[None, None, None]:
+    for some in _slices(changes):
         catalog.apply(some)
         yield
 
 
 def _load_in_slices(catalog: Catalog, changes: Sequence[Change]) -> Generator[None, None, int]:
+    """Apply the changes; their checksum."""
     yield from _apply_in_slices(catalog, changes)
     checksum = 0
-    for index, change in enumerate(changes):
-        if change.record is not None:
-            checksum += record_hash(change.key, change.record.revision)
-        if index % IN_PLACE == 0:
-            yield
+    for some in _slices(changes):
+        checksum += checksum_of(some)
+        yield
     return checksum
 
 

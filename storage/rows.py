@@ -9,6 +9,13 @@ from storage.interface import Head
 BOOST_PREFIX = "boost:"
 """The boost of a service is the row of this name in ``sampling_policies``. No policy may be called so."""
 
+EVERYTHING = """
+SELECT 'service', service_name, revision, commit_id, record FROM tracing_configurations
+UNION ALL
+SELECT 'policy', name, revision, commit_id, record FROM sampling_policies
+"""
+"""The rows of a full load, as ``change_of`` takes them; the same in every store."""
+
 CHUNK_ROWS = 250
 """Rows that are read and turned into records at once: about half a millisecond, in which no poll is answered."""
 

@@ -16,7 +16,7 @@ from sampling.records import (
 from sampling.strategy import OperationStrategy, SamplingStrategy
 from server.served import Served
 
-READ_ONLY = frozenset({"service", "name", "policyType", "source", "coversFileEntry", "managedBy", "revision", "warnings"})
+READ_ONLY = frozenset({"service", "name", "policyType", "source", "coversFileEntry", "managedBy", "revision"})
 """Members of an answer that may come back in a body, where they say nothing: what was read can be edited and sent."""
 
 

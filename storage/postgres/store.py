@@ -14,13 +14,7 @@ from storage.postgres.commit import Writer
 from storage.postgres.connection import Connection, public_address, translated
 from storage.postgres.migrate import migrate
 from storage.postgres.reader import HEAD_SECONDS, ROWS_SECONDS, Reader, read_head
-from storage.rows import CHUNK_ROWS, RowsLoad, change_of
-
-_EVERYTHING = """
-SELECT 'service', service_name, revision, commit_id, record FROM tracing_configurations
-UNION ALL
-SELECT 'policy', name, revision, commit_id, record FROM sampling_policies
-"""
+from storage.rows import CHUNK_ROWS, EVERYTHING, RowsLoad, change_of
 
 _CHANGED_SINCE = """
 WITH changed AS MATERIALIZED (SELECT DISTINCT kind, key FROM changes WHERE revision > $1::bigint)
@@ -94,7 +88,7 @@ class PostgresStore:
     async def load(self) -> AsyncIterator[Load]:
         reader, _ = self._parts()
         async with reader.snapshot() as (connection, head):
-            yield RowsLoad(head, _chunks(connection, _EVERYTHING))
+            yield RowsLoad(head, _chunks(connection, EVERYTHING))
 
     async def commit(
         self,

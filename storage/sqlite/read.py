@@ -11,19 +11,13 @@ from sampling.records import Change, Key, Stored
 from storage.errors import StoreUnavailable
 from storage.interface import Head, News, Point
 from storage.pacing import SLICE_SECONDS
-from storage.rows import CHUNK_ROWS, change_of, row_name, stored_by_key
+from storage.rows import CHUNK_ROWS, EVERYTHING, change_of, row_name, stored_by_key
 from storage.sqlite.connection import Connection
 
 _HEAD = """
 SELECT store.store_id, head.revision, head.commit_id, head.checksum,
     (SELECT served.commit_id FROM revisions AS served WHERE served.revision = ?)
 FROM store JOIN revisions AS head ON head.revision = store.revision
-"""
-
-_EVERYTHING = """
-SELECT 'service', service_name, revision, commit_id, record FROM tracing_configurations
-UNION ALL
-SELECT 'policy', name, revision, commit_id, record FROM sampling_policies
 """
 
 _CHANGED_SINCE = """
@@ -83,7 +77,7 @@ def begin_load(reader: Connection, connection: Connection) -> tuple[Head, sqlite
     reader.check_in_place()  # First, because a missing file would be made.
     connection.open()
     connection.sql.execute("BEGIN")
-    return read_head(connection), connection.sql.execute(_EVERYTHING)
+    return read_head(connection), connection.sql.execute(EVERYTHING)
 
 
 def read_chunk(cursor: sqlite3.Cursor) -> Sequence[Change]:

@@ -15,8 +15,8 @@ from server.copies import CopyKeeper, RedisProbe, load_base
 from server.served import Served
 from storage.errors import CopyInvalid, StoreError, StoreUnavailable
 from storage.interface import Copy, CopyHeader, Head, Point
+from tests.server.following import base_of, commit, replace_with, service
 from tests.server.memory_store import MemoryStore
-from tests.server.test_follower import base_of, commit, replace_with, service
 from tests.waiting import until
 
 

@@ -1,74 +1,18 @@
 """The follower: what moves the served point, what never does, and what is answered meanwhile."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sampling.records import Boost, Change, Key, Record, SamplingPolicy, ServiceConfiguration, encode_record
-from sampling.strategies_file import NO_FILE
-from sampling.strategies_file_reader import read
+from sampling.records import Boost, Key, SamplingPolicy
 from sampling.strategy import SamplingStrategy
 from server import follower as follower_module
-from server.answers import Answers, NotReady
-from server.follower import Follower
-from server.served import Served
+from server.answers import NotReady
 from storage.errors import StoreUnavailable
-from storage.interface import Copy, Head, Point, Store, Write
+from tests.server.following import base_of, commit, following, put, service
 from tests.server.memory_store import MemoryStore
 from tests.waiting import until
-
-FAST = 0.01
-
-
-class Replica:
-    """A follower on a store, with the answers it leads to."""
-
-    def __init__(self, store: Store, base: Copy | None, tick: float) -> None:
-        self.base = base
-        self.answers = Answers()
-        self.served = Served(self.answers, NO_FILE)
-        self.lost: list[Point] = []
-        self.follower = Follower(store, self.served, lost=self._lose, tick=tick)
-
-    async def run(self) -> None:
-        if self.base is not None:
-            await replace_with(self.served, self.base)
-        await self.follower.run()
-
-    async def _lose(self, point: Point) -> None:
-        self.lost.append(point)
-
-    def rate(self, name: str) -> float:
-        strategy = json.loads(self.answers.json(f"service={name}".encode()))
-        rate: float = strategy["probabilisticSampling"]["samplingRate"]
-        return rate
-
-
-@asynccontextmanager
-async def following(store: Store, base: Copy | None = None, *, tick: float = FAST) -> AsyncIterator[Replica]:
-    replica = Replica(store, base, tick)
-    task = asyncio.create_task(replica.run())
-    try:
-        yield replica
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def service(name: str, rate: float) -> Write:
-    return put(Key("service", name), ServiceConfiguration(SamplingStrategy("probabilistic", rate)))
-
-
-def put(key: Key, record: Record) -> Write:
-    return Write(key, encode_record(record))
-
-
-async def commit(store: Store, *writes: Write) -> Point:
-    return (await store.commit(writes, actor="test", reason="")).head.point
 
 
 async def test_a_commit_elsewhere_is_served() -> None:
@@ -189,21 +133,6 @@ async def test_without_base_and_store_polls_are_refused_until_the_store_comes() 
         await until(lambda: replica.answers.ready)
 
 
-async def base_of(store: MemoryStore) -> Copy:
-    """What a copy of the store's head gives a starting replica."""
-    head = await store.head()
-    async with store.load() as load:
-        changes = [change async for chunk in load for change in chunk]
-    return Copy(head.point, head.checksum, head.clock, changes)
-
-
-async def replace_with(served: Served, copy: Copy) -> None:
-    async def one_chunk() -> AsyncIterator[Sequence[Change]]:
-        yield copy.changes
-
-    await served.replace(Head(copy.point, copy.checksum, copy.checked_at), one_chunk(), instead_of=served.point)
-
-
 async def test_a_base_is_served_when_the_store_does_not_answer_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 0.05)
     store = MemoryStore()
@@ -320,23 +249,6 @@ async def test_what_is_served_stays_however_long_the_store_misses_its_checksum(m
         assert replica.rate("a") == 0.25
 
 
-async def test_a_file_that_changes_while_a_large_change_is_prepared_is_kept() -> None:
-    store = MemoryStore()
-    served = Served(Answers(), NO_FILE)
-    await replace_with(served, await base_of(store))
-    committed = await store.commit([service(f"s{number}", 0.5) for number in range(3000)], actor="t", reason="")
-    preparing = asyncio.create_task(served.take(committed.head, committed.changes))
-    file = NO_FILE
-    while not preparing.done():
-        file = read(b'{"default_strategy": {"type": "probabilistic", "param": 0.125}}')
-        served.replace_file(file)
-        await asyncio.sleep(0)
-    assert file is not NO_FILE
-    assert served.catalog.file is file
-    assert served.catalog.resolve("unknown").strategy.param == 0.125
-    assert served.catalog.resolve("s1").strategy.param == 0.5
-
-
 async def test_a_boost_ends_by_itself_while_the_store_is_away() -> None:
     store = MemoryStore()
     ends = datetime.now(UTC) + timedelta(seconds=0.5)
@@ -363,20 +275,6 @@ async def test_a_large_change_is_one_step_between_polls() -> None:
         assert seen == {(0.25, 0.25), (0.5, 0.5)}
 
 
-async def test_a_load_that_was_begun_before_a_commit_does_not_undo_it() -> None:
-    store = MemoryStore()
-    await commit(store, service("a", 0.25))
-    served = Served(Answers(), NO_FILE)
-    await replace_with(served, await base_of(store))
-    before, head = served.point, await store.head()
-    async with store.load() as load:
-        committed = await store.commit([service("a", 0.5)], actor="t", reason="")
-        await served.take(committed.head, committed.changes)
-        await served.replace(head, load, instead_of=before)
-    assert served.point == committed.head.point
-    assert served.catalog.resolve("a").strategy.param == 0.5
-
-
 async def test_a_policy_change_reaches_names_that_were_polled_before() -> None:
     store = MemoryStore()
     async with following(store) as replica:
@@ -393,17 +291,3 @@ async def test_the_store_s_clock_is_compared_with_ours() -> None:
     async with following(store) as replica:
         await until(lambda: replica.answers.ready)
         assert replica.follower.clock_offset == pytest.approx(60, abs=5)
-
-
-async def test_a_copy_shows_one_consistent_point() -> None:
-    store = MemoryStore()
-    point = await commit(store, service("a", 0.5), service("b", 0.25))
-    served = Served(Answers(), NO_FILE)
-    await replace_with(served, await base_of(store))
-    copy = await served.copy()
-    assert copy is not None
-    assert copy.point == point
-    assert {change.key.name for change in copy.changes} == {"a", "b"}
-    again = Served(Answers(), NO_FILE)
-    await replace_with(again, copy)
-    assert again.point == point

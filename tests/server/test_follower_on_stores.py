@@ -8,7 +8,7 @@ import pytest
 from storage.interface import Store
 from storage.postgres import PostgresStore
 from storage.sqlite import SqliteStore
-from tests.server.test_follower import commit, following, service
+from tests.server.following import commit, following, service
 from tests.waiting import until
 
 
