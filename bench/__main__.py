@@ -1,4 +1,4 @@
-"""``python -m bench [polls|sizes|writes|resolve ...]``: tables on stdout, progress on stderr."""
+"""``python -m bench [polls|sizes|writes|imports|resolve ...]``: tables on stdout, progress on stderr."""
 
 import argparse
 import os
@@ -10,12 +10,13 @@ from pathlib import Path
 
 from bench import h2load
 from bench.answer import WrongAnswer
+from bench.imports import imports
 from bench.polls import compare
 from bench.resolve import resolve
 from bench.sizes import sizes
 from bench.writes import writes
 
-PARTS = ("polls", "sizes", "writes", "resolve")
+PARTS = ("polls", "sizes", "writes", "imports", "resolve")
 
 
 def main() -> int:
@@ -59,6 +60,8 @@ def _run(part: str, folder: Path, rounds: int, seconds: float) -> None:
         table = sizes(folder)
     elif part == "writes":
         table = writes(folder)
+    elif part == "imports":
+        table = imports(folder)
     else:
         table = resolve()
     print(table, flush=True)

@@ -13,6 +13,7 @@ from bench.answer import Answer
 from bench.fleet import Fleet
 from bench.processes import processor_seconds, replica_on_port, resident_megabytes, seconds_to_first_answer
 from bench.table import Table
+from storage.interface import Terms
 from storage.sqlite import SqliteStore
 
 MANY = Fleet(100_000)
@@ -82,7 +83,7 @@ async def _commit(data: Path, fleet: Fleet) -> float:
     try:
         writes = fleet.writes()
         begin = time.perf_counter()
-        await store.commit(writes, actor="bench", reason="very many services")
+        await store.commit(writes, Terms(actor="bench", reason="very many services"))
         return time.perf_counter() - begin
     finally:
         await store.close()

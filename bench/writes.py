@@ -13,6 +13,7 @@ from bench.fleet import Fleet
 from bench.processes import replica_on_port
 from bench.table import Table
 from bench.timings import Timings
+from storage.interface import Terms
 from storage.postgres import PostgresStore
 from tests.e2e.replica import TOKEN, Replica
 from tests.services.postgres import PostgresServer
@@ -80,7 +81,7 @@ async def _import(url: str, served_at: int) -> tuple[float, float]:
     try:
         records = IMPORTED.writes()
         begin = time.perf_counter()
-        await store.commit(records, actor="bench", reason="very many services")
+        await store.commit(records, Terms(actor="bench", reason="very many services"))
         committed = time.perf_counter()
     finally:
         await store.close()

@@ -2,10 +2,10 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from itertools import islice
-from typing import Literal, NamedTuple
 
 import msgspec
 
+from sampling.layers import LAST_LAYER, Layer, strategy_of
 from sampling.policies import Policy, PolicyIndex, seconds
 from sampling.records import (
     DEFAULT_POLICY,
@@ -20,23 +20,10 @@ from sampling.records import (
     decode_record,
 )
 from sampling.strategies_file import NO_FILE, StrategiesFile
-from sampling.strategy import FALLBACK, EffectiveStrategy, OperationStrategy, SamplingStrategy
-
-Source = Literal["boost", "service", "file", "policy", "default", "file-default", "fallback"]
+from sampling.strategy import EffectiveStrategy
 
 SHARED = 10_000
 """How many different texts of service configurations are remembered, for sharing between services."""
-
-
-class Layer(NamedTuple):
-    """One place that has a say for a name. An earlier layer stands above a later one."""
-
-    source: Source
-    key: str
-    rules: Rules
-
-
-LAST_LAYER = Layer("fallback", "", Rules(FALLBACK))
 
 
 class Catalog:
@@ -53,9 +40,11 @@ class Catalog:
         """Records that cannot be read (somebody edited them behind the program's back) and count as absent."""
         self._records: dict[Kind, dict[str, Stored]] = {"service": {}, "policy": {}, "boost": {}}
         self._readable: dict[bytes, Stored] = {}
-        self._policies = PolicyIndex()
+        self.policies = PolicyIndex()
+        """Enabled policies, but for the default."""
+        self.default: SamplingPolicy | None = None
+        """The default record; None while nobody has set it."""
         self._boosts: dict[str, Boost] = {}
-        self._default: SamplingPolicy | None = None
         self._next_boundary: float | None = None
 
     def records(self, kind: Kind) -> Mapping[str, Stored]:
@@ -98,15 +87,15 @@ class Catalog:
                 self._boosts[name] = decode_record(Boost, change.record.body)
         else:
             if name == DEFAULT_POLICY:
-                self._default = None
-            self._policies.remove(name)
+                self.default = None
+            self.policies.remove(name)
             policy = None if change.record is None else decode_record(SamplingPolicy, change.record.body)
             if policy is None or not policy.enabled:
                 return
             if name == DEFAULT_POLICY:
-                self._default = policy
+                self.default = policy
             else:
-                self._policies.add(Policy(name, policy))
+                self.policies.add(Policy(name, policy))
 
     def _shared(self, record: Stored) -> Stored:
         """This record or its equal: most services have a text, and many a commit too, that others have. It is read once.
@@ -129,17 +118,24 @@ class Catalog:
         """A copy that can be changed aside while this one is served; yields after each slice of work."""
         twin = Catalog(self.file, self.instant)
         twin.problems = dict(self.problems)
-        twin._default = self._default
+        twin.default = self.default
         for kind, records in self._records.items():
             items = iter(records.items())
             while some := list(islice(items, 1000)):
                 twin._records[kind].update(some)
                 yield
         twin._boosts.update(self._boosts)
-        for policy in self._policies:
-            twin._policies.add(policy)
+        for policy in self.policies:
+            twin.policies.add(policy)
             yield
         return twin
+
+    def apply_in_slices(self, changes: Sequence[Change]) -> Generator[None, None, None]:
+        """As ``apply``, for a catalog that is not served meanwhile; yields after each slice of work."""
+        rest = iter(changes)
+        while some := list(islice(rest, 100)):
+            self.apply(some)
+            yield
 
     def advance(self, instant: float) -> bool:
         """Move to another instant. True where the start or end of a window lies between, so answers may differ."""
@@ -152,26 +148,78 @@ class Catalog:
         return crossed
 
     def _boundary_after(self, instant: float) -> float:
-        boundaries = [edge for policy in self._policies for edge in (policy.starts, policy.ends)]
+        boundaries = [edge for policy in self.policies for edge in (policy.starts, policy.ends)]
         boundaries += [seconds(boost.ends_at, 0) for boost in self._boosts.values()]
         return min((edge for edge in boundaries if edge > instant), default=float("inf"))
 
-    def layers(self, name: str) -> list[Layer]:
-        """Every place that has a say for a name, the strongest first; ``docs/resolution.md`` has the table."""
+    def boost(self, name: str, instant: float | None = None) -> Boost | None:
+        """The boost that is in force for a name."""
         boost = self._boosts.get(name)
-        if boost is not None and self.instant < seconds(boost.ends_at, 0):
+        if boost is None or (self.instant if instant is None else instant) >= seconds(boost.ends_at, 0):
+            return None
+        return boost
+
+    def exact(self, name: str, instant: float | None = None) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The texts of what names exactly this service: a boost in force alone, else the record and the file entry.
+
+        Names for which these and the matching policies are the same have the same answer.
+        """
+        if self.boost(name, instant) is not None:
+            return self._records["boost"][name].body, None, None
+        stored = self._records["service"].get(name)
+        return None, None if stored is None else stored.body, self.file.services.get(name)
+
+    def only(self, name: str) -> "Catalog":
+        """A catalog of nothing but what has a say for this name at any instant, the disabled policies left out.
+
+        It answers this name as this catalog does, and stays as it is when this one changes.
+        """
+        entry = self.file.services.get(name)
+        services = {} if entry is None else {name: entry}
+        alone = Catalog(msgspec.structs.replace(self.file, services=services), self.instant)
+        alone.default = self.default
+        alone.problems = {key: problem for key, problem in self.problems.items() if key.kind == "policy" or key.name == name}
+        for kind in ("service", "boost"):
+            if (stored := self._records[kind].get(name)) is not None:
+                alone._records[kind][name] = stored
+        if (boost := self._boosts.get(name)) is not None:
+            alone._boosts[name] = boost
+        for policy in self.policies.matching(name):
+            alone.policies.add(policy)
+        return alone
+
+    def layers(self, name: str, instant: float | None = None, policies: Sequence[Policy] | None = None) -> list[Layer]:
+        """Every place that has a say for a name, the strongest first; ``docs/resolution.md`` has the table.
+
+        ``instant``: another one than the catalog's. ``policies``: those that match the name then, where that is known.
+        """
+        if instant is None:
+            instant = self.instant
+        layers = self.exact_layers(name, instant)
+        if layers and layers[0].source == "boost":
+            return layers
+        return layers + self.shared_layers(self.policies.matching(name, instant) if policies is None else policies)
+
+    def exact_layers(self, name: str, instant: float) -> list[Layer]:
+        """Those that name exactly this service. A boost stands alone, also without the shared ones."""
+        boost = self._boosts.get(name)
+        if boost is not None and instant < seconds(boost.ends_at, 0):
             return [Layer("boost", name, boost.rules)]
         layers = []
-        service = self._service(name)
+        service = self.service(name)
         if service is not None:
             layers.append(Layer("service", name, service.rules))
         if (entry := self.file.services.get(name)) is not None:
-            rules = _decode_rules(entry)
+            rules = decode_rules(entry)
             # The record stands above the entry: its operations, even none, replace the entry's.
             layers.append(Layer("file", name, rules if service is None else Rules(rules.sampling_strategy)))
-        layers += [Layer("policy", policy.name, policy.rules) for policy in self._policies.matching(name, self.instant)]
-        if self._default is not None:
-            layers.append(Layer("default", DEFAULT_POLICY, self._default.rules))
+        return layers
+
+    def shared_layers(self, policies: Sequence[Policy]) -> list[Layer]:
+        """The rest, for names that these policies match."""
+        layers = [Layer("policy", policy.name, policy.rules) for policy in policies]
+        if self.default is not None:
+            layers.append(Layer("default", DEFAULT_POLICY, self.default.rules))
             if self.file.default is not None:
                 layers.append(Layer("file-default", "", Rules(self.file.default.sampling_strategy)))
         elif self.file.default is not None:
@@ -179,7 +227,8 @@ class Catalog:
         layers.append(LAST_LAYER)
         return layers
 
-    def _service(self, name: str) -> ServiceConfiguration | None:
+    def service(self, name: str) -> ServiceConfiguration | None:
+        """The enabled record of a service."""
         stored = self._records["service"].get(name)
         if stored is None or (self.problems and Key("service", name) in self.problems):
             return None
@@ -188,45 +237,8 @@ class Catalog:
 
     def resolve(self, name: str) -> EffectiveStrategy:
         """What a service is answered; total over all names."""
-        layers = self.layers(name)
-        return effective_strategy(winning_layer(layers), operation_layers(layers))
-
-
-def winning_layer(layers: Sequence[Layer]) -> Layer:
-    """The first layer with a strategy gives it."""
-    return next(layer for layer in layers if layer.rules.sampling_strategy is not None)
-
-
-def operation_layers(layers: Sequence[Layer]) -> list[tuple[Layer, tuple[OperationStrategy, ...]]]:
-    """The layers that give operations, each with those that it is the first to name.
-
-    A rate-limited answer has none: clients would drop its limit. Duplicates within one layer are kept, as Jaeger keeps
-    them; only a strategies file can hold them.
-    """
-    strategy = winning_layer(layers).rules.sampling_strategy
-    if strategy is None or strategy.type == "ratelimiting":
-        return []
-    given: list[tuple[Layer, tuple[OperationStrategy, ...]]] = []
-    named: set[str] = set()
-    for layer in layers:
-        operations = layer.rules.operation_strategies
-        if operations is None:
-            continue
-        if named:
-            operations = tuple(operation for operation in operations if operation.operation not in named)
-        given.append((layer, operations))
-        named.update(operation.operation for operation in operations)
-    return given
-
-
-def effective_strategy(winner: Layer, given: Sequence[tuple[Layer, tuple[OperationStrategy, ...]]]) -> EffectiveStrategy:
-    """Put the winner's strategy and the operations together."""
-    strategy: SamplingStrategy = winner.rules.sampling_strategy or FALLBACK
-    if given:
-        return EffectiveStrategy(strategy, tuple(operation for _, operations in given for operation in operations))
-    # The lower bound is a field of the operation sampling, so it needs one, if an empty one.
-    return EffectiveStrategy(strategy, () if strategy.lower_bound_traces_per_second else None)
+        return strategy_of(self.layers(name))
 
 
 _rules_decoder = msgspec.json.Decoder(Rules)
-_decode_rules = _rules_decoder.decode
+decode_rules = _rules_decoder.decode

@@ -1,23 +1,30 @@
 """Why a service gets what it gets: every place that could have had a say, and what became of it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from typing import Literal
 
 import msgspec
 
-from sampling.catalog import Catalog, Layer, Source, effective_strategy, operation_layers, winning_layer
-from sampling.pattern import Pattern
-from sampling.policies import seconds
-from sampling.records import DEFAULT_POLICY, Boost, SamplingPolicy, ServiceConfiguration, decode_record
-from sampling.strategy import EffectiveStrategy, OperationStrategy, SamplingStrategy
+from sampling.catalog import Catalog
+from sampling.layers import Layer, Source, effective_strategy, operation_layers, winning_layer
+from sampling.operation_explanation import OperationExplanation, explain_operation
+from sampling.places import Place, described, places_of
+from sampling.policies import Policy, moment_text, seconds
+from sampling.schedule import next_change
+from sampling.strategy import EffectiveStrategy, SamplingStrategy
+
+SHOWN_POLICIES = 1000
+"""So many matching policies are listed, those first that count most."""
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, rename="camel"):
     """One place that could give the strategy."""
 
     source: Source
     key: str
-    strategy: SamplingStrategy | None
+    """The name of the record or entry; empty for the file's default and the last resort."""
+
+    sampling_strategy: SamplingStrategy | None
     outcome: Literal["wins", "loses"]
     reason: str
 
@@ -25,68 +32,117 @@ class Candidate(msgspec.Struct, frozen=True):
 class OperationOrigin(msgspec.Struct, frozen=True):
     """One operation of the answer and the place it comes from."""
 
-    operation: OperationStrategy
+    operation: str
+    param: float
     source: Source
     key: str
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The answer for a name, the winner among the candidates, and where each operation comes from."""
+    """The answer for a name at an instant, where it comes from, and what else was there."""
 
-    service: str
     effective: EffectiveStrategy
-    candidates: tuple[Candidate, ...]
-    operations: tuple[OperationOrigin, ...]
+    winner: Layer
+    """What gives its strategy."""
+
+    instant: float
+    """Seconds since the epoch."""
+
+    candidates: Sequence[Candidate]
+    """In the order in which places count, with the first 1000 policies."""
+
+    candidate_count: int
+    """All of them."""
+
+    operations: Sequence[OperationOrigin]
+    operation: OperationExplanation | None
+    """About the one operation that was asked for."""
+
+    next_change: float | None
+    """When a window's start or end changes the answer next; seconds since the epoch."""
 
 
-def explain(catalog: Catalog, name: str) -> Explanation:
-    """Explain the answer for any name; takes time by the number of policies, so it is not for polls."""
+def explain(catalog: Catalog, name: str, operation: str = "") -> Generator[None, None, Explanation]:
+    """Explain the answer for any name, and for one operation if it is given.
+
+    What is needed of the catalog is taken before the first yield, so it may be changed meanwhile. Yields after each slice
+    of work.
+    """
+    policies = dict(catalog.records("policy"))
+    catalog = catalog.only(name)
     layers = catalog.layers(name)
     winner = winning_layer(layers)
     given = operation_layers(layers)
+    effective = effective_strategy(winner, given)
+    places = yield from places_of(catalog, name, policies)
+    candidates = yield from _candidates(catalog, name, places, winner)
+    origins = []
+    for layer, operations in given:
+        for some in operations:
+            origins.append(OperationOrigin(some.operation, some.param, layer.source, layer.key))
+            yield
     return Explanation(
-        service=name,
-        effective=effective_strategy(winner, given),
-        candidates=(*_candidates(layers, winner), *_silent(catalog, name, layers)),
-        operations=tuple(
-            OperationOrigin(operation, layer.source, layer.key) for layer, operations in given for operation in operations
-        ),
+        effective=effective,
+        winner=winner,
+        instant=catalog.instant,
+        candidates=candidates,
+        candidate_count=len(places),
+        operations=origins,
+        operation=(yield from explain_operation(places, winner, operation)) if operation else None,
+        next_change=(yield from next_change(catalog, name)),
     )
 
 
-def _candidates(layers: list[Layer], winner: Layer) -> Iterator[Candidate]:
-    for layer in layers:
-        strategy = layer.rules.sampling_strategy
-        if layer is winner:
-            yield Candidate(layer.source, layer.key, strategy, "wins", "the first place that gives a strategy")
-        elif strategy is None:
-            yield Candidate(layer.source, layer.key, None, "loses", "gives no strategy")
-        else:
-            yield Candidate(layer.source, layer.key, strategy, "loses", f"{winner.source} {winner.key!r} stands above it")
-
-
-def _silent(catalog: Catalog, name: str, layers: list[Layer]) -> Iterator[Candidate]:
-    """The places that were not asked at all."""
-    asked = {(layer.source, layer.key) for layer in layers}
-    boosted = layers[0].source == "boost"
-    covered = f"the boost of {name!r} replaces everything" if boosted else "disabled"
-    stored = catalog.records("boost").get(name)
-    if stored is not None and not boosted:
-        boost = decode_record(Boost, stored.body)
-        yield Candidate("boost", name, boost.sampling_strategy, "loses", f"ended at {boost.ends_at.isoformat()}")
-    stored = catalog.records("service").get(name)
-    if stored is not None and ("service", name) not in asked:
-        service = decode_record(ServiceConfiguration, stored.body)
-        yield Candidate("service", name, service.sampling_strategy, "loses", covered)
-    for key, stored in catalog.records("policy").items():
-        source: Source = "default" if key == DEFAULT_POLICY else "policy"
-        policy = decode_record(SamplingPolicy, stored.body)
-        if (source, key) in asked or not Pattern(policy.service_pattern).matches(name):
+def _candidates(catalog: Catalog, name: str, places: Sequence[Place], winner: Layer) -> Generator[None, None, list[Candidate]]:
+    rivals = [place for place in places if place.policy and not place.silent and place.rules.sampling_strategy is not None]
+    first = next((place.policy for place in rivals if (place.source, place.key) == (winner.source, winner.key)), None)
+    candidates = []
+    policies = 0
+    for place in places:
+        policies += place.source == "policy"
+        if place.source == "policy" and policies > SHOWN_POLICIES:
             continue
-        if boosted or not policy.enabled:
-            reason = covered
-        elif catalog.instant < seconds(policy.starts_at, float("-inf")):
-            reason = f"starts at {policy.starts_at and policy.starts_at.isoformat()}"
-        else:
-            reason = f"ended at {policy.ends_at and policy.ends_at.isoformat()}"
-        yield Candidate(source, key, policy.sampling_strategy, "loses", reason)
+        wins = (place.source, place.key) == (winner.source, winner.key) and not place.silent
+        reason = _won(catalog, name, place, len(rivals)) if wins else _lost(place, winner, first)
+        outcome: Literal["wins", "loses"] = "wins" if wins else "loses"
+        candidates.append(Candidate(place.source, place.key, place.rules.sampling_strategy, outcome, reason))
+        yield
+    return candidates
+
+
+def _won(catalog: Catalog, name: str, place: Place, rivals: int) -> str:
+    match place.source:
+        case "boost" if (boost := catalog.boost(name)) is not None:
+            return f"in force until {moment_text(seconds(boost.ends_at, 0))}; a boost replaces the whole answer"
+        case "service":
+            return "the service's own record is enabled and gives a strategy"
+        case "file":
+            return "the strategies file has an entry for the name, and no enabled record gives a strategy"
+        case "policy" if place.policy is not None:
+            policy = place.policy
+            if rivals == 1:
+                return f"its pattern {policy.pattern.text!r} matches, and no other matching policy gives a strategy"
+            return f"priority {policy.priority}, the first of {rivals} matching policies that give a strategy"
+        case "default":
+            return "no boost, record, file entry or policy gives a strategy"
+        case "file-default":
+            return "no record, policy or default gives a strategy, and the strategies file has a default"
+    return "nothing gives a strategy; this is the built-in last resort, Jaeger's too"
+
+
+def _lost(place: Place, winner: Layer, first: Policy | None) -> str:
+    if place.silent:
+        return place.silent
+    if place.rules.sampling_strategy is None:
+        return "gives no strategy" + (", operation rules alone" if place.rules.operation_strategies else "")
+    policy = place.policy
+    if policy is None or first is None:
+        return f"{described(winner.source, winner.key)} stands above it"
+    if policy.priority != first.priority:
+        return f"priority {policy.priority} against {first.priority} of the policy {first.name!r}"
+    if policy.pattern.specificity != first.pattern.specificity:
+        return (
+            f"the same priority {policy.priority} as the policy {first.name!r}, "
+            f"whose pattern {first.pattern.text!r} is more specific than {policy.pattern.text!r}"
+        )
+    return f"the same priority {policy.priority} and an equally specific pattern as the policy {first.name!r}, first by name"

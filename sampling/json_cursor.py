@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 
 _skip_white_space = re.compile(r"[ \t\n\r]*").match
 
+_FIRST_WINDOW = 4096
+_LONGEST_TOKEN = 16
+"""An error that comes of the end of a window is this near to it, unless a string is cut."""
+
 
 class JsonError(ValueError):
     """Is raised where a text is not JSON; the message begins with line and column."""
@@ -54,6 +58,35 @@ class JsonCursor:
             raise self._error(self.position, "is nested too deeply") from None
         self.position = _end_of_white_space(self._text, end)
         return value
+
+    def bounded_value(self, limit: int) -> Any:
+        """As ``value``, but a value of more than ``limit`` characters is refused, and costs no more than one of so many.
+
+        Raises:
+            JsonError: also where the value is longer.
+        """
+        begin, size = self.position, _FIRST_WINDOW
+        while len(self._text) - begin > size:
+            window = self._text[begin : begin + size]
+            try:
+                value, end = self._raw_decode(window)
+            except JSONDecodeError as error:
+                if error.pos < size - _LONGEST_TOKEN and not error.msg.startswith("Unterminated string"):
+                    return self.value()  # It says what is wrong, and where.
+                value, end = None, size
+            except (_Constant, RecursionError):
+                return self.value()
+            if end < size:
+                self.position = _end_of_white_space(self._text, begin + end)
+                return value
+            if size >= limit:
+                raise self._error(begin, f"this value has more than {limit} characters, or does not end")
+            size = min(size * 16, limit)
+        return self.value()
+
+    def text_since(self, position: int) -> str:
+        """The text from a position up to here, with the white space behind it."""
+        return self._text[position : self.position]
 
     def elements(self) -> Iterator[int]:
         """Walk the array that begins here: yields each element's index; take the element before the next step.

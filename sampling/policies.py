@@ -1,7 +1,7 @@
 """Which policies match a service name, in the order in which they count."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sampling.pattern import Pattern
 from sampling.records import Rules, SamplingPolicy
@@ -10,11 +10,12 @@ from sampling.records import Rules, SamplingPolicy
 class Policy:
     """A sampling policy made ready for matching."""
 
-    __slots__ = ("ends", "name", "pattern", "rank", "rules", "starts")
+    __slots__ = ("ends", "name", "pattern", "priority", "rank", "rules", "starts")
 
     def __init__(self, name: str, record: SamplingPolicy) -> None:
         self.name = name
         self.rules: Rules = record.rules
+        self.priority = record.priority
         self.pattern = Pattern(record.service_pattern)
         self.starts = seconds(record.starts_at, float("-inf"))
         self.ends = seconds(record.ends_at, float("inf"))
@@ -57,23 +58,44 @@ class PolicyIndex:
         if not self._by_prefix[prefix]:
             del self._by_prefix[prefix]
 
-    def matching(self, name: str, instant: float) -> list[Policy]:
-        """Policies in their window whose pattern matches, the winner first."""
+    def __contains__(self, name: str) -> bool:
+        return name in self._policies
+
+    def get(self, name: str) -> Policy | None:
+        """The enabled policy of this name."""
+        return self._policies.get(name)
+
+    def matching(self, name: str, instant: float | None = None) -> list[Policy]:
+        """Policies whose pattern matches, the winner first: those in their window, or without an instant all of them."""
         found = [
             policy
             for length in self._prefix_lengths
             if length <= len(name) and (bucket := self._by_prefix.get(name[:length]))
             for policy in bucket.values()
-            if policy.in_window(instant) and policy.pattern.matches(name)
+            if (instant is None or policy.in_window(instant)) and policy.pattern.matches(name)
         ]
-        found.sort(key=_rank)
+        found.sort(key=by_rank)
         return found
 
 
-def _rank(policy: Policy) -> tuple[int, tuple[int, ...], str]:
+def by_rank(policy: Policy) -> tuple[int, tuple[int, ...], str]:
+    """Sorts policies, the winner first."""
     return policy.rank
 
 
 def seconds(instant: datetime | None, absent: float) -> float:
     """Seconds since the epoch, or what stands for no instant."""
     return absent if instant is None else instant.timestamp()
+
+
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
+def moment(instant: float) -> datetime:
+    """Seconds since the epoch as a date; beyond the years 1 to 9999 (another time zone can lead there) their nearest end."""
+    return datetime.fromtimestamp(min(max(instant, _FIRST), _LAST), UTC)
+
+
+def moment_text(instant: float) -> str:
+    """The same for people, and for JSON: ``2026-12-01T00:00:00Z``."""
+    return moment(instant).isoformat().replace("+00:00", "Z")

@@ -1,6 +1,6 @@
 """The records of the configuration, and the canonical JSON text in which they are stored, copied and kept in memory."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
@@ -84,6 +84,8 @@ class SamplingPolicy(Value, frozen=True, gc=False):
     def __post_init__(self) -> None:
         _normalize_rules(self)
         check_name("servicePattern", self.service_pattern)
+        _normalize_instant(self, "starts_at", "startsAt")
+        _normalize_instant(self, "ends_at", "endsAt")
         if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
             raise ValueError("endsAt: must be later than startsAt")
 
@@ -112,6 +114,7 @@ class Boost(Value, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         _normalize_rules(self)
+        _normalize_instant(self, "ends_at", "endsAt")
         if self.sampling_strategy is None:
             raise ValueError("samplingStrategy: a boost replaces the whole answer, so it needs a strategy")
 
@@ -192,6 +195,17 @@ def _normalize_rules(record: Record) -> None:
     if record.operation_strategies == ():
         record._normalize("operation_strategies", None)
     check_together(record.sampling_strategy, record.operation_strategies or ())
+
+
+def _normalize_instant(record: SamplingPolicy | Boost, field: str, name: str) -> None:
+    """The same instant has one text, whatever zone it came in."""
+    instant: datetime | None = getattr(record, field)
+    if instant is None or instant.tzinfo is UTC:
+        return
+    try:
+        record._normalize(field, instant.astimezone(UTC))
+    except OverflowError:
+        raise ValueError(f"{name}: must be between the years 1 and 9999 in UTC") from None
 
 
 SILENT_DEFAULT = SamplingPolicy(service_pattern="*", enabled=False)

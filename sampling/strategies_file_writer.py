@@ -1,5 +1,7 @@
 """Writing a strategies file that Jaeger reads too."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -7,7 +9,11 @@ import msgspec
 from sampling.records import Rules
 from sampling.strategies_file import StrategiesFile
 
+_AT_ONCE = 10
+"""Services in one piece of text."""
+
 _decode = msgspec.json.Decoder(Rules).decode
+_encode = msgspec.json.Encoder().encode
 
 _DROPPED_BY_EVERY_READER: dict[str, Any] = {"operation": "", "type": "ratelimiting", "param": 0}
 
@@ -18,13 +24,22 @@ def write(file: StrategiesFile) -> bytes:
     Raises:
         ValueError: naming the entry, for what Jaeger's format cannot say.
     """
-    document: dict[str, Any] = {}
+    return msgspec.json.format(b"".join(pieces(file)), indent=2) + b"\n"
+
+
+def pieces(file: StrategiesFile) -> Iterator[bytes]:
+    """The same document, a small piece at a time, a service a line; raises as ``write``."""
+    yield b"{"
     if file.default is not None:
-        document["default_strategy"] = _entry(file.default, "default")
-    document["service_strategies"] = [
-        {"service": name, **_entry(_decode(body), f"service {name!r}")} for name, body in file.services.items()
-    ]
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+        yield b'"default_strategy":' + _encode(_entry(file.default, "default")) + b",\n"
+    yield b'"service_strategies":['
+    rest, separator = iter(file.services.items()), b"\n"
+    while some := list(islice(rest, _AT_ONCE)):
+        yield separator + b",\n".join(
+            _encode({"service": name, **_entry(_decode(body), f"service {name!r}")}) for name, body in some
+        )
+        separator = b",\n"
+    yield b"]}"
 
 
 def _entry(rules: Rules, place: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The command ``tracing-config``; ``python -m server`` is the server."""
 
+import io
 import sys
 
 
@@ -17,6 +18,10 @@ def run(arguments: list[str]) -> None:
         sys.exit(run_server())
     from server.cli.commands import commands  # noqa: PLC0415
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name is printed also where the locale has no letters for it.
+            stream.reconfigure(errors="backslashreplace")
     commands(arguments, prog_name="tracing-config")
 
 

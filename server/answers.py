@@ -75,6 +75,10 @@ class Answers:
         totals["http", "answered"] += self._http_answered
         return totals
 
+    def names(self) -> list[str]:
+        """The names that were polled lately: those whose answers are remembered."""
+        return list(self._by_name)
+
     def serve(self, catalog: Catalog, changed: Iterable[str] | None = None) -> None:
         """Answer from this catalog from now on. ``changed`` names the only services whose answer may differ; None: all."""
         self._catalog = catalog

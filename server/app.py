@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,11 +20,17 @@ from server.ports import Ports
 from server.served import Served
 from server.settings import PREFIX, SettingError, Settings
 from server.sidecar.app import Sidecar
-from server.sidecar.auth import admin_token_in
+from server.sidecar.auth import Authentication, admin_token_in
+from server.sidecar.parts import Parts
 from server.strategies_file import StrategiesFileWatch
 from server.telemetry.metrics import Metrics
-from storage.interface import Copies, Store
+from server.validation import Validation
+from storage.history import LoggedStore
+from storage.interface import Copies
 from storage.snapshot_file import SnapshotFile
+
+if TYPE_CHECKING:
+    from storage.hot_copy import HotCopy
 
 _log = structlog.get_logger()
 
@@ -39,7 +46,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     _allow_many_connections()
     gc.disable()  # Until everything is loaded: walking it again and again was seen to hold the loop for 50 ms.
     async with AsyncExitStack() as stack:
-        token = _data_folder(settings)
+        metrics = Metrics()
+        authentication = Authentication(settings, _data_folder(settings), metrics.authentication_failures)
+        authentication.load()
         ports = stack.enter_context(Ports(settings))
         answers = Answers()
         watch = await _strategies_file(settings)
@@ -50,19 +59,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(store.close)
         snapshot = SnapshotFile(settings.data_dir, store.address)
         copies: dict[str, Copies] = {"snapshot": snapshot}
-        background = [CopyKeeper("snapshot", snapshot, served, SNAPSHOT_SECONDS).run]
+        keepers = {"snapshot": CopyKeeper("snapshot", snapshot, served, SNAPSHOT_SECONDS)}
+        hot_copy = _hot_copy(settings)
         probe = None
-        if settings.redis_url is not None:
-            from storage.hot_copy import HotCopy  # noqa: PLC0415 - 6 MB that only those with Redis pay
-
-            try:
-                hot_copy = HotCopy(settings.redis_url)
-            except ValueError as error:
-                raise SettingError(f"{PREFIX}REDIS_URL: {error}") from None
+        if hot_copy is not None:
             stack.push_async_callback(hot_copy.close)
             copies["hot copy"] = hot_copy
+            keepers["hot copy"] = CopyKeeper("hot copy", hot_copy, served, HOT_COPY_SECONDS)
             probe = RedisProbe(hot_copy)
-            background += [CopyKeeper("hot copy", hot_copy, served, HOT_COPY_SECONDS).run, probe.run]
         await load_base(copies, served)
 
         follower = Follower(store, served, lost=snapshot.rename_lost)
@@ -75,16 +79,31 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             redis=probe,
             strategies_file=watch,
         )
-        metrics = Metrics()
         metrics.expose(answers=answers, served=served, follower=follower, health=health, redis=probe is not None)
-        background += [follower.run] if watch is None else [follower.run, watch.watch]
+        background = [follower.run, *(keeper.run for keeper in keepers.values())]
+        background += [part for part in (watch and watch.watch, probe and probe.run) if part]
         tasks = [asyncio.create_task(_kept_running(run)) for run in background]
         stack.push_async_callback(_cancel, tasks)
 
         polls = _poll_server(settings, answers, ports)
         stack.push_async_callback(polls.stop)
         await polls.start()
-        sidecar = Sidecar(follower=follower, served=served, health=health, metrics=metrics, admin_token=token)
+        parts = Parts(
+            settings=settings,
+            answers=answers,
+            served=served,
+            follower=follower,
+            store=store,
+            history=store,
+            copies=copies,
+            keepers=keepers,
+            strategies_file=watch,
+            health=health,
+            metrics=metrics,
+            authentication=authentication,
+            validation=Validation(follower=follower, served=served, store=store, copies=copies, strategies_file=watch),
+        )
+        sidecar = Sidecar(parts)
         stack.push_async_callback(sidecar.close)
         await sidecar.start(ports.sidecar[0], ports.metrics[0])
         tasks.append(asyncio.create_task(_announce(served, follower, polls, store, ports.numbers())))
@@ -132,7 +151,7 @@ async def _strategies_file(settings: Settings) -> StrategiesFileWatch | None:
     return watch
 
 
-def _store(settings: Settings) -> Store:
+def _store(settings: Settings) -> LoggedStore:
     if settings.database_url is not None:
         from storage.postgres import PostgresStore  # noqa: PLC0415 - only those with PostgreSQL pay for its driver
 
@@ -140,6 +159,17 @@ def _store(settings: Settings) -> Store:
     from storage.sqlite import SqliteStore  # noqa: PLC0415
 
     return SqliteStore(settings.data_dir / "tracing-config.db")
+
+
+def _hot_copy(settings: Settings) -> "HotCopy | None":
+    if settings.redis_url is None:
+        return None
+    from storage.hot_copy import HotCopy  # noqa: PLC0415 - 6 MB that only those with Redis pay
+
+    try:
+        return HotCopy(settings.redis_url)
+    except ValueError as error:
+        raise SettingError(f"{PREFIX}REDIS_URL: {error}") from None
 
 
 def _poll_server(settings: Settings, answers: Answers, ports: Ports) -> PollServer:
@@ -169,7 +199,9 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(served: Served, follower: Follower, polls: PollServer, store: Store, ports: dict[str, list[int]]) -> None:
+async def _announce(
+    served: Served, follower: Follower, polls: PollServer, store: LoggedStore, ports: dict[str, list[int]]
+) -> None:
     """The one line that says what was opened and that the server is ready."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS + 0.5):

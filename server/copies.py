@@ -69,7 +69,9 @@ class CopyKeeper:
 
     def __init__(self, name: str, copies: Copies, served: Served, longest_wait: float) -> None:
         self._name, self._copies, self._served, self._longest_wait = name, copies, served, longest_wait
+        self._turn = asyncio.Lock()
         self.problem: str | None = None
+        """Why the copy could not be kept lately; None while it can."""
 
     async def run(self) -> None:
         """Keep it until cancelled."""
@@ -89,17 +91,36 @@ class CopyKeeper:
 
     async def bring_up_to_date(self) -> Point | None:
         """Write the copy if it is behind; the point that it holds or need not hold."""
-        point = self._served.point
-        try:
-            header = await self._copies.header()
-        except CopyInvalid:
-            header = None
-        if point is not None and (header is None or header.point != point):
-            copy = await self._served.copy()
-            if copy is not None:
-                await self._copies.write(copy)
-                return copy.point
-        return point
+        async with self._turn:
+            point = self._served.point
+            try:
+                header = await self._copies.header()
+            except CopyInvalid:
+                header = None
+            if point is not None and (header is None or header.point != point):
+                copy = await self._served.copy()
+                if copy is not None:
+                    await self._copies.write(copy, accepted=self._served.accepted)
+                    return copy.point
+            return point
+
+    async def rewrite(self) -> str | None:
+        """Write the copy, also where it is at the same point; why it was not written, None where it was."""
+        async with self._turn:
+            try:
+                copy = await self._served.copy()
+                if copy is None:
+                    return "nothing is served yet"
+                if await self._copies.write(copy, accepted=self._served.accepted, again=True):
+                    self._tell(None)
+                    return None
+                header = await self._copies.header()
+            except StoreError as error:
+                self._tell(str(error))
+                return str(error)
+        if header is not None and header.point.store_id != copy.point.store_id:
+            return f"there is the copy of another store, {header.point.store_id}; it stays"
+        return "another replica has written a newer one meanwhile"
 
     def _tell(self, problem: str | None) -> None:
         if problem != self.problem:

@@ -2,16 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic, time
+from typing import NoReturn
 
+import msgspec
 import structlog
 
-from sampling.records import Key
 from server.served import Served
-from storage.errors import ContentMismatch, StoreError, StoreUnavailable
-from storage.interface import Committed, Head, Point, Store, Write
+from storage.errors import ContentMismatch, StoreEmpty, StoreError, StoreUnavailable, StoreUnusable
+from storage.interface import Committed, Head, Point, Store, Terms, Write
 
 TICK_SECONDS = 0.5
 """How often the head is asked for, give or take a fifth; NOTIFY only makes it sooner."""
@@ -25,14 +26,31 @@ SERVED_SECONDS = 5.0
 MISMATCH_SECONDS = 30.0
 """How long a content that misses its checksum is taken for a restore in progress."""
 
+REFRESH_ATTEMPTS = 10
+"""How often a refresh begins again because a commit was served since it began."""
+
 _log = structlog.get_logger()
+
+
+class NothingToAccept(Exception):
+    """Is raised when the store is the one that is followed, or nothing is served that another could take the place of."""
+
+
+class AnotherStore(Exception):
+    """Is raised when the store that is there is not the one that was to be accepted."""
+
+    def __init__(self, found: str | None, served: str) -> None:
+        """``found`` is None where the database is empty."""
+        self.found, self.served = found, served
+        is_there = "an empty database" if found is None else f"the store {found}"
+        super().__init__(f"what is there is {is_there}, what is served comes from {served}; accept what is there, by its id")
 
 
 class Follower:
     """The one that moves what is served: by the log of the store, forward within one history.
 
     ``lost`` is awaited with the abandoned point when the store went back to before it (a restored backup, a failover that
-    lost commits), before everything is loaded anew.
+    lost commits) or another was accepted in its place, before everything is loaded anew.
     """
 
     def __init__(
@@ -48,6 +66,8 @@ class Follower:
         self._lost = lost
         self._tick = tick
         self._opened = False
+        self._turn = asyncio.Lock()
+        """Held by whoever asks the store and moves what is served: the following, a refresh, an acceptance."""
         self._wake = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._confirmed = monotonic()
@@ -74,16 +94,7 @@ class Follower:
             tasks.create_task(self._watch_windows())
             tasks.create_task(self._publish())
 
-    async def commit(
-        self,
-        writes: Sequence[Write],
-        *,
-        actor: str,
-        reason: str,
-        expected: Mapping[Key, str],
-        owner: str | None = None,
-        takeover: bool = False,
-    ) -> tuple[Committed, bool]:
+    async def commit(self, writes: Sequence[Write], terms: Terms) -> tuple[Committed, bool]:
         """Commit a batch and wait until it is served here; the flag says whether it is.
 
         Raises:
@@ -92,32 +103,88 @@ class Follower:
         if self.foreign is not None or not self._opened:
             raise StoreUnavailable(self.problem or "the store is not open yet")
         at = self._served.point
-        committed = await self._store.commit(
-            writes,
-            actor=actor,
-            reason=reason,
-            expected=expected,
-            owner=owner,
-            takeover=takeover,
-            store_id=None if at is None else at.store_id,
-        )
+        if at is not None:
+            terms = msgspec.structs.replace(terms, store_id=at.store_id)
+        committed = await self._store.commit(writes, terms)
+        deadline = monotonic() + SERVED_SECONDS
         head, at = committed.head, self._served.point
         if at is not None and head.point.store_id == at.store_id and head.point.revision == at.revision + 1:
             # A mismatch says that the served history is not the store's: following finds that out.
-            with suppress(ContentMismatch):
-                await self._served.take(head, committed.changes)
+            with suppress(ContentMismatch, TimeoutError):
+                async with asyncio.timeout(SERVED_SECONDS):
+                    await self._served.take(head, committed.changes)
         self._wake.set()
-        return committed, await self._served.reached(head.point, SERVED_SECONDS)
+        return committed, await self._served.reached(head.point, deadline - monotonic())
+
+    async def refresh(self) -> None:
+        """Load everything anew from the store and serve it, also where the served point is its head already.
+
+        Raises:
+            StoreError: it cannot be followed or loaded now; what is served has not changed.
+        """
+        async with self._turn:
+            if not self._opened:
+                raise StoreUnavailable(self.problem or "the store is not open yet")
+            for _ in range(REFRESH_ATTEMPTS):
+                await self._catch_up()
+                if await self._load(self._served.point):
+                    return
+        raise StoreUnavailable("commits came in between again and again; try again")
+
+    async def accept(self, store_id: str | None) -> None:
+        """Follow another store that took the place of the followed one; all replicas that served that one do so too.
+
+        ``store_id`` is the other store's; None stands for an empty database, which is filled.
+
+        Raises:
+            NothingToAccept: the store is the one that is followed.
+            AnotherStore: what is there is something else.
+            StoreError: it cannot be asked, told or loaded now. It may be that it was told: then it is followed soon.
+        """
+        async with self._turn:
+            at = self._served.point
+            if at is None:
+                raise NothingToAccept("nothing is served yet: the store that answers first is followed")
+            head = await self._head_of_any(at)
+            found = None if head is None else head.point.store_id
+            if found == at.store_id:
+                raise NothingToAccept(f"the store {found} is the one that is followed")
+            if found != store_id:
+                raise AnotherStore(found, at.store_id)
+            if head is None:
+                await self._store.open(create=True)
+                self._opened = True
+                head = await self._store.head(at.revision)
+                if head.point.revision > 0:  # Somebody restored one meanwhile, which nobody has named.
+                    raise AnotherStore(head.point.store_id, at.store_id)
+            if at.store_id not in head.accepted:
+                await self._store.accept(at.store_id)
+            await self._catch_up()
+            self._succeeded()
+
+    async def _head_of_any(self, at: Point) -> Head | None:
+        """The head of whatever store is there; None where the database is empty."""
+        if self._opened:
+            with suppress(StoreUnusable):  # Its tables may be gone, which opening it finds out.
+                return await self._store.head(at.revision)
+        self._opened = False
+        try:
+            await self._store.open(create=False)
+        except StoreEmpty:
+            return None
+        self._opened = True
+        return await self._store.head(at.revision)
 
     async def _follow(self) -> None:
         while True:
             self._wake.clear()
             try:
-                if not self._opened:
-                    await self._store.open(create=self._served.point is None)
-                    self._opened = True
-                await self._catch_up()
-                self._succeeded()
+                async with self._turn:
+                    if not self._opened:
+                        await self._store.open(create=self._served.point is None)
+                        self._opened = True
+                    await self._catch_up()
+                    self._succeeded()
                 await self._pause()
             except Exception as error:  # noqa: BLE001 - polls must outlive a defect of the follower
                 if not isinstance(error, StoreError):
@@ -143,10 +210,13 @@ class Follower:
         at = self._served.point
         head = await self._store.head(None if at is None else at.revision)
         self.clock_offset = head.clock - time()
+        if at is not None and at.store_id not in (head.point.store_id, *head.accepted):
+            self._refuse(head, at)
+        self._served.accepted = head.accepted
         if at is None:
             await self._load(at)
         elif head.point.store_id != at.store_id:
-            self._refuse(head, at)
+            await self._change_over(head, at)
         elif head.commit_at_served == at.commit_id:
             await self._move_forward(head, at)
         elif head.in_recovery:
@@ -163,22 +233,37 @@ class Follower:
             news = await self._store.changes_since(at.revision)
             await self._served.take(news.head, news.changes)
 
-    async def _load(self, at: Point | None) -> None:
-        """Everything anew. A content that misses its checksum for too long is served where there is nothing else."""
+    async def _load(self, at: Point | None) -> bool:
+        """Everything anew; False where ``at`` is not what is served any more, so nothing was taken.
+
+        A content that misses its checksum for too long is served where there is nothing else.
+        """
         since = self._mismatch_since
         trust = at is None and since is not None and monotonic() - since > MISMATCH_SECONDS
         async with self._store.load() as load:
-            await self._served.replace(load.head, load, instead_of=at, trust=trust)
+            taken = await self._served.replace(load.head, load, instead_of=at, trust=trust)
         if trust:
             self._caught_up.set()
             raise ContentMismatch("the store's content misses its checksum; it is served because there is nothing else")
+        return taken
 
-    def _refuse(self, head: Head, at: Point) -> None:
+    def _refuse(self, head: Head, at: Point) -> NoReturn:
         self.foreign = head.point
         raise StoreUnavailable(
             f"the store has the id {head.point.store_id}, what is served comes from {at.store_id}; "
-            "answers stay and writes are refused; if the new store is meant, start with an empty data folder and an empty Redis"
+            "answers stay and writes are refused; if the new store is meant: `tracing-config store accept`"
         )
+
+    async def _change_over(self, head: Head, at: Point) -> None:
+        await self._lost(at)
+        if await self._load(at):
+            _log.warning(
+                "another store was accepted in place of the followed one: everything was loaded anew from it",
+                served=str(at),
+                served_store=at.store_id,
+                head=str(self._served.point),
+                store=head.point.store_id,
+            )
 
     async def _go_back(self, head: Head, at: Point) -> None:
         self.histories_lost += 1

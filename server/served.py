@@ -6,11 +6,11 @@ from itertools import islice
 from time import time
 
 from sampling.catalog import Catalog
-from sampling.records import KINDS, Change, Key
+from sampling.records import KINDS, Change, Key, Kind
 from sampling.strategies_file import StrategiesFile
 from server.answers import Answers
 from storage.checksum import MASK, checksum_of, record_hash
-from storage.errors import ContentMismatch
+from storage.errors import ContentMismatch, StoreUnavailable
 from storage.interface import Copy, Head, Point
 from storage.pacing import paced
 
@@ -31,6 +31,8 @@ class Served:
         self.checksum = 0
         self.checked_at = 0.0
         """The store's clock when the point was last seen to be the head; seconds since the epoch."""
+        self.accepted: tuple[str, ...] = ()
+        """The ids of stores whose place the followed one was told to take: copies of theirs may be replaced."""
         self._answers = answers
         self._published = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -66,7 +68,8 @@ class Served:
             ContentMismatch: the result does not come out at the head's checksum; nothing was taken.
         """
         async with self._lock:
-            if self.point is None or head.point.revision <= self.point.revision:
+            at = self.point
+            if at is None or head.point.store_id != at.store_id or head.point.revision <= at.revision:
                 return
             checksum = await paced(self._checksum_after(changes))
             if checksum != head.checksum:
@@ -76,7 +79,7 @@ class Served:
             catalog = self.catalog
             if len(changes) > IN_PLACE:
                 catalog = await paced(catalog.copy_in_slices())
-                await paced(_apply_in_slices(catalog, changes))
+                await paced(catalog.apply_in_slices(changes))
             else:
                 catalog.apply(changes)
             self._swap(catalog, head, changed_names(changes))
@@ -88,18 +91,18 @@ class Served:
         *,
         instead_of: Point | None,
         trust: bool = False,
-    ) -> None:
+    ) -> bool:
         """Serve a whole configuration instead of what is served now.
 
-        Nothing is taken when that is not ``instead_of`` any more: a commit was served since the head was read, and must
-        not be undone.
+        False, and nothing was taken, when that is not ``instead_of`` any more: a commit was served since the head was
+        read, and must not be undone.
 
         Raises:
             ContentMismatch: it does not come out at the head's checksum, and ``trust`` is not given; nothing was taken.
         """
         async with self._lock:
             if self.point != instead_of:
-                return
+                return False
             catalog = Catalog(self.catalog.file, time())
             checksum = 0
             async for chunk in chunks:
@@ -109,6 +112,7 @@ class Served:
                     f"the load of revision {head.point.revision} comes out at {checksum & MASK:016x}, not {head.checksum:016x}"
                 )
             self._swap(catalog, head, None)
+            return True
 
     async def reached(self, point: Point, seconds: float) -> bool:
         """Wait until this revision or a later one is served; False when it is not within the time."""
@@ -131,6 +135,22 @@ class Served:
                 return None
             changes = await paced(_collect_in_slices(self.catalog))
             return Copy(self.point, self.checksum, self.checked_at, changes)
+
+    async def fork(self) -> tuple[Catalog, Head]:
+        """A copy of the catalog that nobody serves, to be changed or walked in slices, and where it stands.
+
+        Raises:
+            StoreUnavailable: nothing is loaded yet.
+        """
+        async with self._lock:
+            if self.point is None:
+                raise StoreUnavailable("no configuration is loaded yet")
+            return await paced(self.catalog.copy_in_slices()), Head(self.point, self.checksum, self.checked_at)
+
+    async def names(self, kind: Kind) -> list[str]:
+        """The names of all records of a kind. Copying 100,000 at once takes milliseconds; this takes turns with polls."""
+        async with self._lock:
+            return await paced(_names_in_slices(self.catalog, kind))
 
     def _swap(self, catalog: Catalog, head: Head, changed: list[str] | None) -> None:
         catalog.file = self.catalog.file
@@ -173,20 +193,23 @@ def _slices(changes: Iterable[Change]) -> Iterator[list[Change]]:
         yield some
 
 
-def _apply_in_slices(catalog: Catalog, changes: Sequence[Change]) -> Generator[None, None, None]:
-    for some in _slices(changes):
-        catalog.apply(some)
-        yield
-
-
 def _load_in_slices(catalog: Catalog, changes: Sequence[Change]) -> Generator[None, None, int]:
     """Apply the changes; their checksum."""
-    yield from _apply_in_slices(catalog, changes)
+    yield from catalog.apply_in_slices(changes)
     checksum = 0
     for some in _slices(changes):
         checksum += checksum_of(some)
         yield
     return checksum
+
+
+def _names_in_slices(catalog: Catalog, kind: Kind) -> Generator[None, None, list[str]]:
+    names: list[str] = []
+    rest = iter(catalog.records(kind))
+    while some := list(islice(rest, 1000)):
+        names += some
+        yield
+    return names
 
 
 def _collect_in_slices(catalog: Catalog) -> Generator[None, None, list[Change]]:

@@ -7,17 +7,30 @@ Kubernetes injects such names for a service called tracing-config.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
+from server import setting_values as values_of
+
 PREFIX = "TRACING_CONFIG_"
+
+MEBIBYTE = 1024 * 1024
 
 Parsed = TypeVar("Parsed")
 
 
 class SettingError(ValueError):
     """Is raised for a setting that cannot be used; the message names the variable and the cure."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where the value of a setting came from, if it is not the default."""
+
+    variable: str
+    """As it was given: ``TRACING_CONFIG_HOST``, ``TRACING_CONFIG_ADMIN_TOKEN_FILE``."""
+
+    file: Path | None = None
+    """Of a secret that is kept in a file."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,10 +51,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     strategies_file: Path | None = None
     poll_server: str = "h2corn"
     admin_token: str | None = None
+    tokens_file: Path | None = None
+    """More tokens, by their hashes."""
+
+    jwt_secrets: tuple[str, ...] = ()
+    """Each verifies; none: JWTs are not taken."""
+
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    trusted_proxies: int = 0
+    """So many proxies in front of the sidecar each add an address to ``X-Forwarded-For``."""
+
+    import_max_bytes: int = 64 * MEBIBYTE
     drain_seconds: float = 0.0
     """Between readiness down and the first closed connection."""
 
     log_level: str = "INFO"
+    sources: Mapping[str, Source] = {}
+    """By field; a field that is not here has its default."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -53,20 +80,27 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     read = _Reader(environment)
     settings = Settings(
         host=read.value("HOST", str, "127.0.0.1"),
-        grpc_ports=read.value("GRPC_PORTS", _ports, (14250, 5779)),
-        http_ports=read.value("HTTP_PORTS", _ports, (5778,)),
-        sidecar_port=read.value("SIDECAR_PORT", _port, 8093),
-        metrics_port=read.value("METRICS_PORT", _port, 9090),
+        grpc_ports=read.value("GRPC_PORTS", values_of.ports, (14250, 5779)),
+        http_ports=read.value("HTTP_PORTS", values_of.ports, (5778,)),
+        sidecar_port=read.value("SIDECAR_PORT", values_of.port, 8093),
+        metrics_port=read.value("METRICS_PORT", values_of.port, 9090),
         data_dir=read.value("DATA_DIR", Path, Path("var")),
-        database_url=read.secret("DATABASE_URL", _database_url),
-        database_pool_min=read.value("DATABASE_POOL_MIN", _pool_size, 1),
-        database_pool_max=read.value("DATABASE_POOL_MAX", _pool_size, 10),
-        redis_url=read.secret("REDIS_URL", _redis_url),
+        database_url=read.secret("DATABASE_URL", values_of.database_url, None),
+        database_pool_min=read.value("DATABASE_POOL_MIN", values_of.number_of("connections", 1, 1000), 1),
+        database_pool_max=read.value("DATABASE_POOL_MAX", values_of.number_of("connections", 1, 1000), 10),
+        redis_url=read.secret("REDIS_URL", values_of.redis_url, None),
         strategies_file=read.value("STRATEGIES_FILE", Path, None),
-        poll_server=read.value("POLL_SERVER", _one_of("h2corn", "grpcio"), "h2corn"),
-        admin_token=read.secret("ADMIN_TOKEN", _admin_token),
-        drain_seconds=read.value("DRAIN_SECONDS", _seconds, 0.0),
-        log_level=read.value("LOG_LEVEL", _log_level, "INFO", prefix=""),
+        poll_server=read.value("POLL_SERVER", values_of.one_of("h2corn", "grpcio"), "h2corn"),
+        admin_token=read.secret("ADMIN_TOKEN", values_of.admin_token, None),
+        tokens_file=read.value("TOKENS_FILE", Path, None),
+        jwt_secrets=read.secret("JWT_SECRETS", values_of.jwt_secrets, ()),
+        jwt_issuer=read.value("JWT_ISSUER", values_of.claim, None),
+        jwt_audience=read.value("JWT_AUDIENCE", values_of.claim, None),
+        trusted_proxies=read.value("TRUSTED_PROXIES", values_of.number_of("proxies", 0, 10), 0),
+        import_max_bytes=read.value("IMPORT_MAX_BYTES", values_of.number_of("bytes", MEBIBYTE, 1024 * MEBIBYTE), 64 * MEBIBYTE),
+        drain_seconds=read.value("DRAIN_SECONDS", values_of.seconds, 0.0),
+        log_level=read.value("LOG_LEVEL", values_of.log_level, "INFO", prefix=""),
+        sources=read.sources,
     )
     _check_together(settings)
     return settings
@@ -75,6 +109,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self.sources: dict[str, Source] = {}
 
     def value(self, name: str, parse: Callable[[str], Parsed], default: Parsed, *, prefix: str = PREFIX) -> Parsed:
         """An empty variable counts as not set: that is how compose files and manifests leave one out."""
@@ -82,26 +117,26 @@ class _Reader:
         if not text:
             return default
         try:
-            return parse(text)
+            value = parse(text)
         except ValueError as error:
             raise SettingError(f"{prefix}{name}: {error}") from None
+        self.sources[name.lower()] = Source(prefix + name)
+        return value
 
-    def secret(self, name: str, parse: Callable[[str], str]) -> str | None:
+    def secret(self, name: str, parse: Callable[[str], Parsed], default: Parsed) -> Parsed:
         """From the variable, or from the file that ``<NAME>_FILE`` names; its value is never part of an error."""
         path = self._environment.get(f"{PREFIX}{name}_FILE", "").strip()
         if not path:
-            return self.value(name, parse, None)
+            return self.value(name, parse, default)
         if self._environment.get(PREFIX + name, "").strip():
             raise SettingError(f"{PREFIX}{name}: is given as {PREFIX}{name}_FILE too; remove one of them")
+        source = Source(f"{PREFIX}{name}_FILE", Path(path))
         try:
-            text = Path(path).read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise SettingError(f"{PREFIX}{name}_FILE: cannot read {path}: {reason}") from None
-        try:
-            return parse(text) if text else None
+            value = parse(values_of.read_secret_file(Path(path)))
         except ValueError as error:
-            raise SettingError(f"{PREFIX}{name}_FILE: {error}") from None
+            raise SettingError(f"{source.variable}: {error}") from None
+        self.sources[name.lower()] = source
+        return value
 
 
 def _check_together(settings: Settings) -> None:
@@ -126,60 +161,3 @@ def _check_together(settings: Settings) -> None:
             if port and port in taken:
                 raise SettingError(f"{PREFIX}{name}: port {port} is also in {PREFIX}{taken[port]}; give each its own")
             taken[port] = name
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise ValueError(f"{text!r} is not a port; give a number from 1 to 65535, or 0 for a free one")
-    return int(text)
-
-
-def _ports(text: str) -> tuple[int, ...]:
-    return tuple(_port(part.strip()) for part in text.split(","))
-
-
-def _pool_size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise ValueError(f"{text!r} is not a number of connections from 1 to 1000")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 3600:
-        raise ValueError(f"{text!r} is not a number of seconds from 0 to 3600")
-    return seconds
-
-
-def _database_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("postgresql", "postgres"):
-        raise ValueError("must start with postgresql://; leave it out for SQLite in the data folder")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss"):
-        raise ValueError("must start with redis:// or rediss://")
-    return text
-
-
-def _admin_token(text: str) -> str:
-    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be at least 16 printable ASCII characters without spaces; `openssl rand -hex 32` makes one")
-    return text
-
-
-def _log_level(text: str) -> str:
-    return _one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper())
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"{text!r} is not one of {', '.join(allowed)}")
-        return text
-
-    return parse

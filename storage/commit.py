@@ -2,15 +2,14 @@
 
 import secrets
 from collections.abc import Generator, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from sampling.records import DEFAULT_POLICY, Change, Key, Stored
 from sampling.strategy import check_name
 from storage.checksum import MASK, record_hash
-from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable
-from storage.interface import ABSENT, Head, Point, Write
+from storage.errors import HeadMoved, OwnedByAnother, PointMismatch, StoreUnavailable
+from storage.interface import ABSENT, PRESENT, Head, Point, Terms, Write
 from storage.rows import BOOST_PREFIX
 
 SINGLE_SECONDS = 2.0
@@ -23,8 +22,8 @@ Work = Generator[None, None, None]
 """Work that may be long. At each ``yield`` something else may have its turn, see ``storage.pacing``."""
 
 
-class ChangedRow(NamedTuple):
-    """One row of the log."""
+class ChangedRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of the log. The garbage collector does not walk the 100,000 of a large import while polls wait."""
 
     write: int
     """The place of the write in its batch, from 0."""
@@ -47,19 +46,8 @@ class Batch:
     A batch that changes nothing has no rows, and the head is the one it was planned for.
     """
 
-    def __init__(
-        self,
-        writes: Sequence[Write],
-        *,
-        actor: str,
-        reason: str,
-        expected: Mapping[Key, str],
-        owner: str | None,
-        takeover: bool,
-        store_id: str | None,
-    ) -> None:
-        self.writes, self.actor, self.reason = writes, actor, reason
-        self.expected, self.owner, self.takeover, self.store_id = expected, owner, takeover, store_id
+    def __init__(self, writes: Sequence[Write], terms: Terms) -> None:
+        self.writes, self.terms = writes, terms
         self.commit_id = secrets.token_hex(8)
         self.seconds = BATCH_SECONDS if len(writes) > 1 else SINGLE_SECONDS
         self.written: set[Key] = set()
@@ -73,8 +61,8 @@ class Batch:
         Raises:
             ValueError: naming the field and the cure.
         """
-        _check_text("actor", self.actor)
-        _check_text("reason", self.reason)
+        _check_text("actor", self.terms.actor)
+        _check_text("reason", self.terms.reason)
         for write in self.writes:
             _check_write(write)
             if write.key in self.written:
@@ -89,22 +77,15 @@ class Batch:
 
         Raises:
             PointMismatch: a record is not at its expected tag.
-            OwnedByAnother: a record belongs to another owner.
+            HeadMoved: the log has moved on from the point of the terms.
+            OwnedByAnother: records belong to other owners.
             StoreUnavailable: this is another store than the writer knows.
         """
-        if self.store_id not in (None, head.point.store_id):
-            raise StoreUnavailable(f"the store has the id {head.point.store_id}, not {self.store_id}")
-        for key, tag in self.expected.items():
-            stored = current.get(key)
-            if (stored.etag if stored else ABSENT) != tag:
-                raise PointMismatch(key, tag or None, stored.etag if stored else None)
-            yield
+        yield from self._check_terms(head, current)
         revision, checksum = head.point.revision + 1, head.checksum
         rows, changes = [], []
         for index, write in enumerate(self.writes):
             stored = current.get(write.key)
-            if stored is not None:
-                self._check_owner(write.key, stored)
             before = stored.body if stored else None
             if before != write.body:
                 rows.append(ChangedRow(index, write.key, before, write.body))
@@ -120,12 +101,32 @@ class Batch:
         if rows:
             self.head = Head(Point(head.point.store_id, revision, self.commit_id), checksum & MASK, head.clock)
 
-    def _check_owner(self, key: Key, stored: Stored) -> None:
-        if self.takeover:
-            return
+    def _check_terms(self, head: Head, current: Mapping[Key, Stored]) -> Work:
+        if self.terms.store_id not in (None, head.point.store_id):
+            raise StoreUnavailable(f"the store has the id {head.point.store_id}, not {self.terms.store_id}")
+        if self.terms.at not in (None, head.point):
+            raise HeadMoved(f"the log has moved on from {self.terms.at} to {head.point}")
+        for key, tag in self.terms.expected.items():
+            stored = current.get(key)
+            fits = stored is not None if tag == PRESENT else tag == (stored.etag if stored else ABSENT)
+            if not fits:
+                raise PointMismatch(key, tag or None, stored.etag if stored else None)
+            yield
+        owners: dict[Key, str] = {}
+        for write in self.writes:
+            stored = current.get(write.key)
+            # What changes nothing may be written by anybody: an export can be imported where it came from.
+            if stored is not None and stored.body != write.body and (owner := self._other_owner(stored)) is not None:
+                owners[write.key] = owner
+            yield
+        if owners:
+            raise OwnedByAnother(owners)
+
+    def _other_owner(self, stored: Stored) -> str | None:
+        if self.terms.takeover:
+            return None
         owner = _managed.decode(stored.body).managed_by
-        if owner is not None and owner != self.owner:
-            raise OwnedByAnother(key, owner)
+        return None if owner == self.terms.owner else owner
 
 
 def _check_write(write: Write) -> None:

@@ -10,7 +10,7 @@ digest        blake2b, 16 bytes, over all before it
 
 import re
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from hashlib import blake2b, sha1
 
 import msgspec
@@ -76,11 +76,17 @@ def read_header(data: bytes | bytearray) -> CopyHeader:
     )
 
 
-def is_behind(there: CopyHeader | None, copy: Copy) -> bool:
-    """Whether ``copy`` should replace what is there: nothing, or another point of the same store that is older news."""
-    return there is None or (
-        there.point.store_id == copy.point.store_id and there.point != copy.point and there.checked_at < copy.checked_at
-    )
+def is_behind(there: CopyHeader | None, copy: Copy, accepted: Collection[str] = (), *, again: bool = False) -> bool:
+    """Whether ``copy`` should replace what is there: nothing, or older news of the same store or of an accepted one.
+
+    The very point is replaced only ``again``.
+    """
+    if there is None:
+        return True
+    if there.point == copy.point:
+        return again
+    known = there.point.store_id == copy.point.store_id or there.point.store_id in accepted
+    return known and there.checked_at < copy.checked_at
 
 
 def encode(copy: Copy) -> Generator[None, None, bytearray]:

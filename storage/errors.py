@@ -1,5 +1,7 @@
 """Every way a store can fail its caller. Drivers' own exceptions never leave their adapter."""
 
+from collections.abc import Mapping
+
 from sampling.records import Key
 
 
@@ -15,6 +17,10 @@ class StoreUnusable(StoreError):
     """Is raised when the store answers but this program cannot work on it: a newer schema, no permission, not ours."""
 
 
+class StoreEmpty(StoreUnusable):
+    """Is raised when there is a database without anything in it, and what is served comes from another."""
+
+
 class PointMismatch(StoreError):
     """Is raised by a commit when a record is not at the point its writer expected; nothing was changed."""
 
@@ -24,12 +30,27 @@ class PointMismatch(StoreError):
         super().__init__(f"{key.kind} {key.name!r} is at {current or 'no revision'}, not at {expected or 'no revision'}")
 
 
-class OwnedByAnother(StoreError):
-    """Is raised by a commit when a record is managed by somebody else; nothing was changed."""
+class HeadMoved(StoreError):
+    """Is raised by a commit when the log has moved on from the point it was worked out for; nothing was changed."""
 
-    def __init__(self, key: Key, owner: str) -> None:
-        self.key, self.owner = key, owner
-        super().__init__(f"{key.kind} {key.name!r} is managed by {owner!r}")
+
+class OwnedByAnother(StoreError):
+    """Is raised by a commit when records are managed by somebody else; nothing was changed."""
+
+    def __init__(self, owners: Mapping[Key, str]) -> None:
+        """``owners`` has every such record of the batch."""
+        self.owners = owners
+        key, owner = next(iter(owners.items()))
+        more = f", and {len(owners) - 1} more records are not this owner's" if len(owners) > 1 else ""
+        super().__init__(f"{key.kind} {key.name!r} is managed by {owner!r}{more}")
+
+
+class RevisionUnknown(StoreError):
+    """Is raised when the log has no revision of this number."""
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        super().__init__(f"there is no revision {revision}")
 
 
 class OutcomeUnknown(StoreError):

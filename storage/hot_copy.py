@@ -1,7 +1,7 @@
 """The hot copy: one Redis value that a starting replica may load instead of asking the store for everything."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 from uuid import uuid4
@@ -46,18 +46,25 @@ redis.call('EXPIRE', KEYS[1], {STAGED_SECONDS})
 """
 
 _REPLACE = f"""
--- KEYS: the copy, the staged copy. 1: replaced, 0: what is there stays, -1: the staged copy is not whole.
--- Fields of fixed width compare as text.
+-- KEYS: the copy, the staged copy. ARGV: "again" or "", then the ids of accepted stores.
+-- 1: replaced, 0: what is there stays, -1: the staged copy is not whole. Fields of fixed width compare as text.
 local function header(key)
   local line = redis.pcall('GETRANGE', key, 0, {HEADER_BYTES - 1})
   if type(line) ~= 'string' then return nil end
-  local front, store_id, checked_at, size, seal =
-    string.match(line, '^(tracing%-config%-copy {FORMAT:04d} (%x+) %d+ %x+ %x+ (%d+) %d+ (%d+)) (%x+)\\n$')
+  local front, point, store_id, checked_at, size, seal =
+    string.match(line, '^(tracing%-config%-copy {FORMAT:04d} ((%x+) %d+ %x+) %x+ (%d+) %d+ (%d+)) (%x+)\\n$')
   if not front or redis.sha1hex(front) ~= seal or redis.call('STRLEN', key) ~= tonumber(size) then return nil end
-  return {{store_id = store_id, checked_at = checked_at}}
+  return {{point = point, store_id = store_id, checked_at = checked_at}}
+end
+local function is_behind(old, new)
+  if not old then return true end
+  if old.point == new.point and ARGV[1] == 'again' then return true end
+  local known = old.store_id == new.store_id
+  for i = 2, #ARGV do known = known or old.store_id == ARGV[i] end
+  return known and old.checked_at < new.checked_at
 end
 local new, old = header(KEYS[2]), header(KEYS[1])
-if new and (not old or (old.store_id == new.store_id and old.checked_at < new.checked_at)) then
+if new and is_behind(old, new) then
   redis.call('RENAME', KEYS[2], KEYS[1])
   redis.call('PERSIST', KEYS[1])
   return 1
@@ -141,8 +148,8 @@ class HotCopy:
             self._unreadable = header
             raise
 
-    async def write(self, copy: Copy) -> bool:
-        if not is_behind(await self._readable_header(), copy):
+    async def write(self, copy: Copy, *, accepted: Collection[str] = (), again: bool = False) -> bool:
+        if not is_behind(await self._readable_header(), copy, accepted, again=again):
             return False
         view = memoryview(await paced(encode(copy)))
         staged = f"{KEY}:{uuid4().hex}"
@@ -152,7 +159,7 @@ class HotCopy:
                     async with self._answering(QUESTION_SECONDS):
                         await self._append([staged], [bytes(view[start : start + PIECE_BYTES])])
                 async with self._answering(QUESTION_SECONDS):
-                    outcome = await self._replace([KEY, staged])
+                    outcome = await self._replace([KEY, staged], ["again" if again else "", *accepted])
         except StoreUnavailable:
             with suppress(StoreUnavailable):
                 async with self._answering(QUESTION_SECONDS):
@@ -160,6 +167,8 @@ class HotCopy:
             raise
         if outcome < 0:
             raise StoreUnavailable(f"Redis at {self.address} lost the copy while it was sent")
+        if outcome:
+            self._unreadable = None  # The new header may be the same.
         return bool(outcome)
 
     async def _readable_header(self) -> CopyHeader | None:

@@ -1,6 +1,6 @@
 """What every store and every copy of it promises. The follower and the sidecar know nothing else of storage."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -41,6 +41,9 @@ class Head(msgspec.Struct, frozen=True):
     commit_at_served: str | None = None
     """The commit id of the revision that the caller asked about; None where the store has no such revision."""
 
+    accepted: tuple[str, ...] = ()
+    """The ids of stores whose place this one was told to take, see ``Store.accept``."""
+
 
 class News(msgspec.Struct, frozen=True):
     """The last state of each key that changed after a revision, and the head they lead to, read in one transaction."""
@@ -65,6 +68,30 @@ class Committed(msgspec.Struct, frozen=True):
 
 ABSENT = ""
 """As an expected tag: there must be no such record (``If-None-Match: *``)."""
+
+PRESENT = "*"
+"""As an expected tag: there must be such a record, at whatever tag (``If-Match: *``)."""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """Under which a batch is committed: in whose name, and what must be so."""
+
+    actor: str
+    reason: str = ""
+    expected: Mapping[Key, str] = {}
+    """The entity tag that a record must have, or ``ABSENT`` or ``PRESENT``."""
+
+    owner: str | None = None
+    """For whom it is written: records of other owners are refused."""
+
+    takeover: bool = False
+    """Write records of other owners too."""
+
+    at: Point | None = None
+    """The point that the batch was worked out for: it is refused when the log has moved on."""
+
+    store_id: str | None = None
+    """The store that the writer knows: refused where another has taken its place."""
 
 
 class Load(Protocol):
@@ -116,31 +143,25 @@ class Store(Protocol):
         """Everything, as a consistent view."""
         ...
 
-    async def commit(
-        self,
-        writes: Sequence[Write],
-        *,
-        actor: str,
-        reason: str,
-        expected: Mapping[Key, str] = {},
-        owner: str | None = None,
-        takeover: bool = False,
-        store_id: str | None = None,
-    ) -> Committed:
+    async def commit(self, writes: Sequence[Write], terms: Terms) -> Committed:
         """Write a batch as one revision, or nothing.
 
-        ``store_id`` is the store that the writer knows: StoreUnavailable where another has taken its place.
-        When this returns, the commit is durable. ``expected`` maps keys to the entity tag they must have, or ``ABSENT``.
-        A record whose ``managedBy`` is neither null nor ``owner`` is refused unless ``takeover``. A batch that would change
-        nothing commits nothing.
+        When this returns, the commit is durable. A record whose ``managedBy`` is neither null nor the owner of the terms is
+        refused unless they take over. A batch that would change nothing commits nothing.
 
         Raises:
             ValueError: a key is written twice, a name breaks the rules of ``check_name``, a policy is called ``boost:...``,
                 the default is deleted, or a text holds U+0000.
             PointMismatch: a record is not at its expected tag.
-            OwnedByAnother: a record belongs to another owner.
+            HeadMoved: the log has moved on from the point of the terms.
+            OwnedByAnother: records belong to other owners.
+            StoreUnavailable: also where this is another store than the writer knows.
             OutcomeUnknown: the store could not say in time whether it committed.
         """
+        ...
+
+    async def accept(self, store_id: str) -> None:
+        """Take the place of the store with this id: replicas that serve it follow this one from now on."""
         ...
 
     async def wait_for_news(self, seconds: float) -> None:
@@ -184,10 +205,11 @@ class Copies(Protocol):
         """The copy, or None where there is none. Raises ``CopyInvalid``."""
         ...
 
-    async def write(self, copy: Copy) -> bool:
+    async def write(self, copy: Copy, *, accepted: Collection[str] = (), again: bool = False) -> bool:
         """Replace what is there if it is behind; True where it was written.
 
         Behind is: absent, damaged, or of the same store, at another point, and with an earlier ``checked_at``. A copy
-        of another store stays. ``copy.changes`` must not change meanwhile.
+        of another store stays, unless its id is among the ``accepted``: whose place the store of this copy was told to
+        take. ``again``: the same point is replaced too. ``copy.changes`` must not change meanwhile.
         """
         ...

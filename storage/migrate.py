@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
-from storage.errors import StoreUnusable
+from storage.errors import StoreEmpty, StoreUnusable
 
 _FIRST_LINE = re.compile(r"-- oldest program: (\d+)\n")
 
@@ -56,12 +56,13 @@ def pending(known: Sequence[Migration], applied: Sequence[Applied], *, create: b
     """What is to be run, in order, on a database with these rows; one without any is only filled with ``create``.
 
     Raises:
-        StoreUnusable: the database needs a newer program, or was made by another text of a migration, or is empty.
+        StoreEmpty: it is empty and may not be filled.
+        StoreUnusable: the database needs a newer program, or was made by another text of a migration.
     """
     if not applied and not create:
-        raise StoreUnusable(
-            "the database is empty, and what is served comes from another: restore the backup there, "
-            "or start with an empty data folder and an empty Redis to begin anew"
+        raise StoreEmpty(
+            "the database is empty, and what is served comes from another; answers stay and writes are refused: "
+            "restore the backup there, or begin anew in it with `tracing-config store accept`"
         )
     checksums = {migration.number: migration.checksum for migration in known}
     program = max(checksums)

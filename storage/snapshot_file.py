@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -42,14 +42,21 @@ class SnapshotFile:
             self._unreadable = header
             raise
 
-    async def write(self, copy: Copy) -> bool:
-        if not await asyncio.to_thread(self._is_behind, copy):
+    async def write(self, copy: Copy, *, accepted: Collection[str] = (), again: bool = False) -> bool:
+        def behind() -> bool:
+            try:
+                found = self._read(whole=False)
+            except CopyInvalid:
+                return True
+            return is_behind(found[0] if found else None, copy, accepted, again=again)
+
+        if not await asyncio.to_thread(behind):
             return False
         data = await paced(encode(copy))
-        return await asyncio.to_thread(self._replace, data, copy)
+        return await asyncio.to_thread(self._replace, data, behind)
 
     async def rename_lost(self, point: Point) -> Path | None:
-        """Set the snapshot aside, since the store went back to before ``point``. None where there was no snapshot."""
+        """Set the snapshot aside, since ``point`` was abandoned. None where there was no snapshot."""
         return await asyncio.to_thread(self._rename_lost, point)
 
     # What follows runs in a thread: it waits for the disk, which releases the interpreter lock.
@@ -67,16 +74,9 @@ class SnapshotFile:
             except FileNotFoundError:
                 return None
 
-    def _is_behind(self, copy: Copy) -> bool:
-        try:
-            found = self._read(whole=False)
-        except CopyInvalid:
-            return True
-        return is_behind(found[0] if found else None, copy)
-
-    def _replace(self, data: bytearray, copy: Copy) -> bool:
+    def _replace(self, data: bytearray, behind: Callable[[], bool]) -> bool:
         with self._translated("written"), self._locked_folder():
-            if not self._is_behind(copy):
+            if not behind():
                 return False
             new = self._folder / "snapshot.tmp"
             new.unlink(missing_ok=True)  # Of a writer that was killed: it does not hold the lock.
@@ -89,6 +89,7 @@ class SnapshotFile:
             except OSError:
                 new.unlink(missing_ok=True)
                 raise
+            self._unreadable = None  # The new header may be the same.
             self._sync_folder()
         return True
 

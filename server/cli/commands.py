@@ -1,18 +1,85 @@
-"""The commands of ``tracing-config``."""
+"""The commands of ``tracing-config``. Each is imported with all others: what is heavy, they import when they run."""
+
+import sys
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
-from server.cli.validate import validate
+from server.cli import apply as applying
+from server.cli import boost, explain, history, poll, records, set, store, token, transfer, validate  # noqa: A004 - a command
+from server.cli.failures import Failed
+from server.cli.output import tell
+
+RECORDS, WHY, PAST, WHOLE, SERVER = "Records", "Why", "The past", "The whole", "The server"
+
+PANELS = {
+    RECORDS: ("get", "set", "delete", "list", "boost"),
+    WHY: ("explain", "poll"),
+    PAST: ("history", "diff", "rollback"),
+    WHOLE: ("export", "import", "apply"),
+    SERVER: ("serve", "validate", "token", "store"),
+}
+"""The order in which help shows the commands."""
+
+MARKUP: Literal["rich"] | None = "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
+"""Help and usage errors have frames and colours where somebody sees them; elsewhere they are plain lines."""
+
+
+class Commands(TyperGroup):
+    """All commands by panel, and how one that fails ends."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library's signature
+        """In the order of the panels."""
+        return [name for names in PANELS.values() for name in names]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the library's signature
+        """The panels, where they are not drawn."""
+        for panel, names in PANELS.items():
+            with formatter.section(panel):
+                width = formatter.width - 14
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(width)) for name in names])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run one command; what it could not do is told on the standard error."""
+        try:
+            return super().invoke(ctx)
+        except Failed as error:
+            for line in f"tracing-config: {error}".split("\n"):
+                tell(line)
+            raise typer.Exit(error.exit_code) from None
+
 
 commands = typer.Typer(
+    cls=Commands,
     name="tracing-config",
-    help="Serves Jaeger remote sampling strategies, and changes them.",
+    help="Serves Jaeger remote sampling strategies; changes and explains them.",
+    epilog="The server is asked at TRACING_CONFIG_URL, with the token in TRACING_CONFIG_TOKEN or in the file that "
+    "TRACING_CONFIG_TOKEN_FILE names. Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 changes are pending in "
+    "a dry run. Example: tracing-config explain checkout",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=MARKUP,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@commands.command()
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - only who asks for it
+
+        print(version("tracing-config"))
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)]
+
+
+@commands.callback()
+def main(version: Version = False) -> None:
+    """Serves Jaeger remote sampling strategies; changes and explains them."""
+
+
 def serve() -> None:
     """Run the server. Settings are environment variables; deploy/example.env documents them."""
     from server.cli.serve import run_server  # noqa: PLC0415 - the other commands start faster without the server's parts
@@ -20,4 +87,27 @@ def serve() -> None:
     raise typer.Exit(run_server())
 
 
-commands.command()(validate)
+for group, panel, example in (
+    (records.get, RECORDS, "get service checkout"),
+    (set.commands, RECORDS, "set service checkout --probability 0.05"),
+    (records.delete, RECORDS, "delete service checkout"),
+    (records.listing, RECORDS, "list services --name check"),
+    (token.commands, SERVER, "token create ci --role editor"),
+    (store.commands, SERVER, "store accept"),
+):
+    commands.add_typer(group, rich_help_panel=panel, epilog=f"Example: tracing-config {example}")
+
+for name, command, panel, example in (
+    ("boost", boost.boost, RECORDS, "boost checkout --probability 1 --for 30m --reason 'incident 4711'"),
+    ("explain", explain.explain, WHY, "explain checkout --operation 'GET /health'"),
+    ("poll", poll.poll, WHY, "poll checkout --http"),
+    ("history", history.history, PAST, "history checkout --since 2h --full"),
+    ("diff", history.diff, PAST, "diff 118 121"),
+    ("rollback", history.rollback, PAST, "rollback 118 --reason 'not what we meant'"),
+    ("export", transfer.export, WHOLE, "export --output backup.json"),
+    ("import", transfer.import_, WHOLE, "import strategies.json --dry-run"),
+    ("apply", applying.apply, WHOLE, "apply -f sampling --owner payments --prune"),
+    ("serve", serve, SERVER, "serve"),
+    ("validate", validate.validate, SERVER, "validate strategies.json --strict"),
+):
+    commands.command(name, rich_help_panel=panel, epilog=f"Example: tracing-config {example}")(command)

@@ -1,54 +1,80 @@
-"""``tracing-config validate FILE``: would this strategies file be served, and what is not as its author thinks?"""
+"""``tracing-config validate``: is a file right, or, without one, is the server?"""
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sampling.strategies_file import StrategiesFile, StrategiesFileError
-from sampling.strategies_file_reader import read
-from server.strategies_file import load_bytes
+from server.cli.client import DEFAULT_URL, Server, Url
+from server.cli.output import AsJson, counted, print_json, say
+
+SECONDS = 120.0
+"""The server compares everything that it has."""
+
+SHOWN = 20
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="A strategies file in Jaeger's format; - is the standard input.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A strategies file in Jaeger's format, or a file or folder for `apply`; - is the standard input."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings too.")] = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
 ) -> None:
-    """Check a strategies file: print each problem and warning with its place in the document.
+    """Check a file, or the server where none is given.
 
-    Ends with 0 when Jaeger and this server would serve the file, and with 1 when not.
+    The server compares store, log, copies and what is served.
+
+    Prints each problem and warning with its place. Ends with 0 when Jaeger and this server would serve the strategies file,
+    `apply` would take the configuration, or all is well with the server, and with 1 when not. The server asks for the role
+    admin.
     """
-    try:
-        found = read(sys.stdin.buffer.read() if str(file) == "-" else load_bytes(file))
-    except StrategiesFileError as error:
-        _print(f"error: {error}", "bold red")
-        raise typer.Exit(1) from None
-    for warning in found.warnings:
-        _print(f"warning: {warning}", "yellow")
-    if found.warning_count > len(found.warnings):
-        _print(f"warning: and {found.warning_count - len(found.warnings)} more", "yellow")
-    failed = strict and found.warning_count > 0
-    _print(_summary(found), "bold red" if failed else "green")
+    if file is None:
+        _validate_server(Server(url), strict=strict, as_json=as_json)
+        return
+    from server.cli.file_check import check_file  # noqa: PLC0415 - its readers take long to start
+
+    found = check_file(file)
+    failed = not found.valid or (strict and found.warning_count > 0)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        for problem in found.problems:
+            say(f"error: {problem}", "bold red")
+        for warning in found.warnings:
+            say(f"warning: {warning}", "yellow")
+        if found.warning_count > len(found.warnings):
+            say(f"warning: and {found.warning_count - len(found.warnings)} more", "yellow")
+        if found.valid:
+            say(f"{found.summary}, {counted(found.warning_count, 'warning')}", "bold red" if failed else "green")
     if failed:
         raise typer.Exit(1)
 
 
-def _summary(file: StrategiesFile) -> str:
-    services = _counted(len(file.services), "service")
-    default = "no default" if file.default is None else "a default"
-    return f"{services}, {default}, {_counted(file.warning_count, 'warning')}"
+def _validate_server(server: Server, *, strict: bool, as_json: bool) -> None:
+    report = server.ask("GET", "/admin/config/validate", seconds=SECONDS)
+    if as_json:
+        print_json(report)
+    else:
+        for finding in report["problems"]:
+            _say_finding("problem", finding, "bold red")
+        for finding in report["warnings"]:
+            _say_finding("warning", finding, "yellow")
+        at = "nothing is served yet" if report["point"] is None else f"at {report['point']}"
+        counts = f"{counted(len(report['problems']), 'problem')}, {counted(len(report['warnings']), 'warning')}"
+        say(f"{'valid' if report['valid'] else 'not valid'}, {at}: {counts}", "green" if report["valid"] else "bold red")
+    if not report["valid"] or (strict and report["warnings"]):
+        raise typer.Exit(1)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _print(line: str, style: str) -> None:
-    if not sys.stdout.isatty():
-        print(line)
-        return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.text import Text  # noqa: PLC0415
-
-    Console(soft_wrap=True).print(Text(line, style))
+def _say_finding(word: str, finding: Mapping[str, Any], style: str) -> None:
+    say(f"{word}: {finding['kind']}: {finding['message']}", style)
+    shown = [f"{one['kind']} {one['name']}: {one.get('message', '')}" for one in finding.get("records", ())]
+    shown += [f"{one['path']}: {one['message']}" for one in finding.get("places", ())]
+    for line in shown[:SHOWN]:
+        say(f"  {line.removesuffix(': ')}")
+    if (more := finding.get("count", 0) - min(len(shown), SHOWN)) > 0:
+        say(f"  ... and {more} more")

@@ -6,20 +6,18 @@ from time import perf_counter
 
 from aiohttp import hdrs, web
 
-from server.follower import Follower
-from server.health import Health
 from server.listeners import backlog, listen
-from server.served import Served
-from server.sidecar import actuator, policies_api, services_api
-from server.sidecar.auth import Authentication
-from server.sidecar.configuration import FOLLOWER, SERVED
-from server.sidecar.errors import BODY_LIMIT, problem_middleware
-from server.telemetry.metrics import Metrics
-
-MAX_BODY_BYTES = 1024 * 1024
+from server.sidecar.actuator import METRICS_ROUTES
+from server.sidecar.errors import problem_middleware
+from server.sidecar.parts import PARTS, Parts
+from server.sidecar.route import register
+from server.sidecar.routes import ROUTES
 
 GRACE_SECONDS = 10.0
 """How long requests in flight may take at a stop."""
+
+MAX_LINE_BYTES = 65_536
+"""Of the first line of a request: thousand characters of any script fit into a name, a reason and a cursor, percent-encoded."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,16 +25,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Sidecar:
     """Listens on the two sockets it is given, until it is closed."""
 
-    def __init__(self, *, follower: Follower, served: Served, health: Health, metrics: Metrics, admin_token: str) -> None:
-        middlewares = [_measure, _security_headers, problem_middleware, Authentication(admin_token).middleware]
-        self._api = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
-        self._api.add_routes([*actuator.routes(), *services_api.routes(), *policies_api.routes()])
-        self._metrics = web.Application(middlewares=[_security_headers, problem_middleware])
-        self._metrics.add_routes(actuator.metrics_routes())
+    def __init__(self, parts: Parts) -> None:
+        self._api = web.Application(middlewares=[_measure, problem_middleware])
+        register(self._api, ROUTES)
+        self._metrics = web.Application(middlewares=[problem_middleware])
+        register(self._metrics, METRICS_ROUTES)
         for app in (self._api, self._metrics):
-            app[BODY_LIMIT] = MAX_BODY_BYTES
-            app[FOLLOWER], app[SERVED] = follower, served
-            app[actuator.HEALTH], app[actuator.METRICS] = health, metrics
+            app[PARTS] = parts
+            # A signal, not a middleware: an answer that is sent in pieces has its headers on the way before it returns.
+            app.on_response_prepare.append(_security_headers)
         self._runners: list[web.AppRunner] = []
 
     async def start(self, api: socket.socket, metrics: socket.socket) -> None:
@@ -46,7 +43,9 @@ class Sidecar:
             CannotListen: another program took a port meanwhile.
         """
         for app, listener in ((self._api, api), (self._metrics, metrics)):
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, keepalive_timeout=75)
+            runner = web.AppRunner(
+                app, access_log=None, shutdown_timeout=GRACE_SECONDS, keepalive_timeout=75, max_line_size=MAX_LINE_BYTES
+            )
             self._runners.append(runner)
             await runner.setup()
             listen(listener)
@@ -64,7 +63,7 @@ async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse
     response = await handler(request)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
-    metrics = request.app[actuator.METRICS]
+    metrics = request.app[PARTS].metrics
     # A method is whatever a client sends: only known ones may become a label.
     method = request.method if request.method in hdrs.METH_ALL else "other"
     metrics.request_seconds.labels(method, route).observe(perf_counter() - started)
@@ -72,9 +71,7 @@ async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-@web.middleware
-async def _security_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
+async def _security_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(
         {
             "X-Content-Type-Options": "nosniff",
@@ -84,4 +81,3 @@ async def _security_headers(request: web.Request, handler: Handler) -> web.Strea
             "Server": "tracing-config",
         }
     )
-    return response

@@ -1,43 +1,28 @@
-"""Writing and answering records: what services, policies and the default have in common."""
+"""Answering and writing records: what all paths of the configuration API have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping, Sequence
 from time import perf_counter
+from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from sampling.records import Key, Record, Stored, encode_record
-from server.follower import Follower
-from server.served import Served
-from server.sidecar.auth import ACTOR
+from sampling.records import Change, Key, Record, Stored, encode_record
+from server.sidecar.dry_run import dry_run
 from server.sidecar.errors import Problem, invalid_record
-from server.sidecar.requests import expected_of, flag_of, query_of, reason_of
-from storage.interface import Write
-
-FOLLOWER = web.AppKey("follower", Follower)
-SERVED = web.AppKey("served", Served)
+from server.sidecar.requests import WriteQuery, expected_of
+from server.sidecar.route import Call
+from storage.errors import PointMismatch
+from storage.interface import PRESENT, Point, Terms, Write
+from storage.pacing import paced
 
 Show = Callable[[Stored], object]
+WriteCall = Call[Any, Any]
+"""A call whose query is a ``WriteQuery``."""
 
 _log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
-
-
-def require_loaded(served: Served) -> None:
-    """Refuse to speak of records before there are any.
-
-    Raises:
-        Problem: 503.
-    """
-    if served.point is None:
-        raise Problem(503, "not-ready", "no configuration is loaded yet; see /actuator/health", headers={"Retry-After": "1"})
-
-
-def stored_of(request: web.Request, key: Key) -> Stored | None:
-    served = request.app[SERVED]
-    require_loaded(served)
-    return served.catalog.records(key.kind).get(key.name)
 
 
 def not_found(key: Key, hint: str = "") -> Problem:
@@ -56,41 +41,119 @@ def json_response(value: object, *, status: int = 200, etag: str | None = None) 
     return web.Response(status=status, body=_encode(value), content_type="application/json", headers=headers)
 
 
-async def write(request: web.Request, key: Key, record: Record | None, show: Show | None, **members: object) -> web.Response:
-    """Commit one record, or its deletion, and answer when it is served here: 200, or 202 when that takes long.
+class Written(msgspec.Struct, frozen=True):
+    """A batch that was committed."""
 
-    A write that would change nothing commits nothing and answers 200 with the record as it is. A deletion answers its
-    revision and ``members``.
+    point: Point
+    """Of the commit; the head's where nothing had to be changed."""
+
+    changes: Sequence[Change]
+    served_here: bool
+    """Whether this replica answers by it already; False where that took too long."""
+
+    @property
+    def status(self) -> int:
+        return 200 if self.served_here else 202
+
+
+async def commit(
+    call: WriteCall,
+    writes: Sequence[Write],
+    *,
+    reason: str = "",
+    expected: Mapping[Key, str] = {},
+    owner: str | None = None,
+    at: Point | None = None,
+) -> Written | web.Response:
+    """Commit a batch in the name of the caller, and return when it is served here; with ``dryRun``, answer what it would do.
+
+    ``reason`` stands where the query gives none. The rest as in ``Terms``.
+
+    Raises:
+        Problem: 403 for a record that is not in the caller's scope.
+        StoreError: as ``Store.commit``.
     """
-    query = query_of(request, "reason", "takeover")
-    reason, takeover = reason_of(query), flag_of(query, "takeover")
-    expected = expected_of(request, key, stored_of(request, key))
+    query: WriteQuery = call.query
+    identity, parts = call.identity, call.parts
+    await paced(_check_scope(call, writes))
+    terms = Terms(
+        actor=identity.name,
+        reason=query.reason or reason,
+        expected=expected,
+        owner=owner,
+        takeover=query.takeover,
+        at=at,
+    )
     started = perf_counter()
     try:
-        committed, served_here = await request.app[FOLLOWER].commit(
-            [Write(key, None if record is None else encode_record(record))],
-            actor=request[ACTOR],
-            reason=reason,
-            expected=expected,
-            takeover=takeover,
-        )
+        if query.dry_run:
+            return json_response(await dry_run(parts, writes, terms))
+        committed, served_here = await parts.follower.commit(writes, terms)
     except ValueError as error:
         raise invalid_record(error) from None
     point = committed.head.point
     if committed.changes:
+        first = committed.changes[0]
         _log.info(
             "the configuration was changed",
-            kind=key.kind,
-            name=key.name,
-            deleted=record is None,
-            actor=request[ACTOR],
-            reason=reason,
+            kind=first.key.kind,
+            name=first.key.name,
+            records=len(committed.changes),
+            actor=terms.actor,
+            reason=terms.reason,
             at=str(point),
             response_time=round(1000 * (perf_counter() - started), 1),
         )
-    status = 200 if served_here else 202
-    written = next((change.record for change in committed.changes if change.key == key), None)
-    stored = written or stored_of(request, key)
-    if record is not None and show is not None and stored is not None:
-        return json_response(show(stored), status=status, etag=stored.etag)
-    return json_response({"revision": point.revision, **members}, status=status, etag=point.etag)
+    return Written(point, committed.changes, served_here)
+
+
+def _check_scope(call: WriteCall, writes: Sequence[Write]) -> Generator[None, None, None]:
+    identity = call.identity
+    for write in writes:
+        if not identity.may_write(write.key):
+            detail = f"{identity.name} may write services and boosts like {', '.join(identity.services or ())} only"
+            detail += f", not {write.key.kind} {write.key.name!r}"
+            raise call.parts.authentication.forbidden(call.request, identity, detail)
+        yield
+
+
+class Deleted(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The answer to a deletion."""
+
+    revision: int
+    uncovers_file_entry: bool | None = None
+    """Whether an entry of the strategies file for the name is in force now; only for services."""
+
+
+async def put(call: WriteCall, key: Key, record: Record, show: Show, *, reason: str = "") -> web.Response:
+    """Write one record, with the preconditions of the headers, and answer it.
+
+    A write that would change nothing commits nothing and answers 200 with the record as it is.
+    """
+    expected = expected_of(call.request, key)
+    written = await commit(call, [Write(key, encode_record(record))], reason=reason, expected=expected)
+    if isinstance(written, web.Response):
+        return written
+    stored = next((change.record for change in written.changes if change.key == key), None) or call.parts.stored(key)
+    if stored is None:
+        raise not_found(key, "; it was deleted meanwhile")
+    return json_response(show(stored), status=written.status, etag=stored.etag)
+
+
+async def delete(call: WriteCall, key: Key, *, hint: str = "", uncovers_file_entry: bool | None = None) -> web.Response:
+    """Delete one record, with the preconditions of the headers.
+
+    Raises:
+        Problem: 404, with the ``hint``, for a record that the store does not have.
+    """
+    expected = expected_of(call.request, key)
+    try:
+        written = await commit(call, [Write(key, None)], expected=expected or {key: PRESENT})
+    except PointMismatch:
+        if expected:
+            raise
+        raise not_found(key, hint) from None
+    if isinstance(written, web.Response):
+        return written
+    answer = Deleted(written.point.revision, uncovers_file_entry)
+    return json_response(answer, status=written.status, etag=written.point.etag)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -29,20 +30,27 @@ class InvalidField(Problem):
     """Is raised for a value that cannot be taken; names its field."""
 
     def __init__(self, field: str, message: str, status: int = 422) -> None:
+        self.field, self.message = field, message
         super().__init__(status, "invalid-field", f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
 STATUSES: dict[type[storage_errors.StoreError], tuple[int, str]] = {
     storage_errors.PointMismatch: (412, "point-mismatch"),
     storage_errors.OwnedByAnother: (409, "owned-by-another"),
+    storage_errors.RevisionUnknown: (404, "not-found"),
+    storage_errors.HeadMoved: (503, "head-moved"),
     storage_errors.OutcomeUnknown: (503, "outcome-unknown"),
     storage_errors.StoreUnavailable: (503, "store-unavailable"),
     storage_errors.StoreUnusable: (503, "store-unusable"),
+    storage_errors.StoreEmpty: (503, "store-unusable"),
     storage_errors.ContentMismatch: (503, "content-mismatch"),
 }
 """The one table from what a store raises to what a client of the API is told."""
 
 RETRY_AFTER_SECONDS = "5"
+
+SHOWN_OWNERS = 1000
+"""So many records of other owners are named in one problem."""
 
 
 def from_store(error: storage_errors.StoreError) -> Problem:
@@ -54,11 +62,16 @@ def from_store(error: storage_errors.StoreError) -> Problem:
     match error:
         case storage_errors.PointMismatch(current=current):
             members["current"] = current
-            detail += "; read it again, and send its ETag as If-Match"
-            if current is not None:
+            if current is None:
+                detail += "; to write it nevertheless, leave If-Match out"
+            else:
+                detail += "; read it again, and send its ETag as If-Match"
                 headers["ETag"] = current
-        case storage_errors.OwnedByAnother(owner=owner):
-            members["managedBy"] = owner
+        case storage_errors.OwnedByAnother(owners=owners):
+            members["managedBy"] = next(iter(owners.values()))
+            members["records"] = [
+                {"kind": key.kind, "name": key.name, "managedBy": owner} for key, owner in islice(owners.items(), SHOWN_OWNERS)
+            ]
             detail += "; change it there, boost the service for a while, or take it over with ?takeover=true"
         case storage_errors.OutcomeUnknown(commit_id=commit_id):
             members["commitId"] = commit_id
@@ -72,8 +85,8 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$")
 _MISSING = re.compile(r"^Object missing required field `(?P<field>.*)`$")
 
 
-def invalid_record(error: ValueError) -> InvalidField:
-    """What a record type says about a value, with the whole path of the field."""
+def invalid_record(error: ValueError, place: str = "") -> InvalidField:
+    """What a record type says about a value, with the whole path of the field; ``place`` is where the record stands."""
     message, path = str(error), ""
     if found := _PATH.search(message):
         message, path = message[: found.start()], found["path"]
@@ -83,7 +96,7 @@ def invalid_record(error: ValueError) -> InvalidField:
             field, message = found["field"], said
     if not field and (found := _FIELD.match(message)):
         field, message = found["field"], found["message"]
-    whole = ".".join(part for part in (path, field) if part)
+    whole = ".".join(part for part in (place, path, field) if part)
     return InvalidField(whole or "body", message)
 
 
@@ -98,10 +111,6 @@ async def problem_middleware(
         return problem_response(problem)
     except storage_errors.StoreError as error:
         return problem_response(from_store(error))
-    except web.HTTPRequestEntityTooLarge:
-        return problem_response(
-            Problem(413, "body-too-large", f"the body is larger than the {request.app[BODY_LIMIT]} bytes a record may have")
-        )
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         return problem_response(Problem(405, "method-not-allowed", f"this path takes {allowed}", headers={"Allow": allowed}))
@@ -113,9 +122,6 @@ async def problem_middleware(
     except Exception:  # noqa: BLE001 - a defect is a 500 problem like any other
         _log.exception("a request failed through a defect", method=request.method, path=request.path)
         return problem_response(Problem(500, "internal-error", "the request failed through a defect; the log has it"))
-
-
-BODY_LIMIT = web.AppKey("body_limit", int)
 
 
 def problem_response(problem: Problem) -> web.Response:

@@ -1,99 +1,120 @@
-"""``/api/v1/config/policies`` and ``/api/v1/config/default``: rules for many services at once."""
+"""``/api/v1/config/policies``: rules for many services at once."""
 
+from collections.abc import Sequence
+
+import msgspec
 from aiohttp import web
 
-from sampling.records import DEFAULT_POLICY, SILENT_DEFAULT, Key, SamplingPolicy
-from server.sidecar.configuration import SERVED, json_response, not_found, require_loaded, shown, stored_of, write
+from sampling.catalog import Catalog
+from sampling.records import DEFAULT_POLICY, Key, SamplingPolicy
+from server.sidecar.configuration import Deleted, delete, json_response, not_found, put, shown
+from server.sidecar.dry_run import DryRun
 from server.sidecar.errors import InvalidField, Problem
-from server.sidecar.requests import limit_of, name_in_path, query_of, read_record
-from server.sidecar.views import default_view, policy_view
-
-DEFAULT = Key("policy", DEFAULT_POLICY)
-
-
-def routes() -> list[web.RouteDef]:
-    return [
-        web.get("/api/v1/config/policies", list_policies),
-        web.get("/api/v1/config/policies/{name}", get_policy, allow_head=False),
-        web.put("/api/v1/config/policies/{name}", put_policy),
-        web.delete("/api/v1/config/policies/{name}", delete_policy),
-        web.get("/api/v1/config/default", get_default, allow_head=False),
-        web.put("/api/v1/config/default", put_default),
-        web.delete("/api/v1/config/default", reset_default),
-    ]
+from server.sidecar.pages import Find, Listed, RecordsQuery, page, record_filter
+from server.sidecar.requests import WriteQuery
+from server.sidecar.route import Call, Route, Routes
+from server.sidecar.views import PolicyView, policy_view
+from storage.rows import BOOST_PREFIX
 
 
-async def list_policies(request: web.Request) -> web.Response:
-    """Policies by name, a page at a time, without the default; ``nextCursor`` is null on the last."""
-    query = query_of(request, "limit", "cursor")
-    limit, after = limit_of(query), query.get("cursor", "")
-    served = request.app[SERVED]
-    require_loaded(served)
-    policies = served.catalog.records("policy")
-    names = sorted(name for name in policies if name != DEFAULT_POLICY and name > after)
-    views = [policy_view(name, policies[name]) for name in names[:limit]]
-    more = names[limit - 1] if len(names) > limit else None
-    return json_response({"policies": views, "nextCursor": more, "revision": served.point and served.point.revision})
+class PoliciesPage(msgspec.Struct, frozen=True, rename="camel"):
+    """Some policies by name, without the default."""
+
+    policies: Sequence[PolicyView]
+    next_cursor: str | None
+    """For the next page; null on the last."""
+
+    revision: int
 
 
-async def get_policy(request: web.Request) -> web.Response:
-    query_of(request)
-    key = _policy_key(request)
-    stored = stored_of(request, key)
+async def list_policies(call: Call[RecordsQuery, None]) -> web.Response:
+    """Policies by name, a page at a time."""
+    names = await call.parts.served.names("policy")
+    listed = Listed(_find, lambda _, name, stored: policy_view(name, stored))
+    found = await page(call.parts, call.query, [names], listed, record_filter(call.query))
+    return json_response(PoliciesPage(found.views, found.next_cursor, found.revision))
+
+
+async def get_policy(call: Call[None, None]) -> web.Response:
+    key = policy_key(call.name("name"))
+    stored = call.parts.stored(key)
     if stored is None:
         raise not_found(key)
-    return shown(request, stored, lambda stored: policy_view(key.name, stored))
+    return shown(call.request, stored, lambda stored: policy_view(key.name, stored))
 
 
-async def put_policy(request: web.Request) -> web.Response:
-    key = _policy_key(request)
-    record = await read_record(request, SamplingPolicy)
-    _check_says_something(record)
-    return await write(request, key, record, lambda stored: policy_view(key.name, stored))
+async def put_policy(call: Call[WriteQuery, SamplingPolicy]) -> web.Response:
+    key = policy_key(call.name("name"))
+    check_says_something(call.body)
+    return await put(call, key, call.body, lambda stored: policy_view(key.name, stored))
 
 
-async def delete_policy(request: web.Request) -> web.Response:
-    key = _policy_key(request)
-    if stored_of(request, key) is None:
-        raise not_found(key)
-    return await write(request, key, None, None)
+async def delete_policy(call: Call[WriteQuery, None]) -> web.Response:
+    return await delete(call, policy_key(call.name("name")))
 
 
-async def get_default(request: web.Request) -> web.Response:
-    query_of(request)
-    stored = stored_of(request, DEFAULT)
-    if stored is None:
-        raise not_found(DEFAULT)
-    return shown(request, stored, lambda stored: default_view(request.app[SERVED], stored))
+ROUTES: Routes = [
+    Route(
+        method="GET",
+        path="/api/v1/config/policies",
+        summary="List policies",
+        handler=list_policies,
+        role="viewer",
+        query=RecordsQuery,
+        answers={200: PoliciesPage},
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/config/policies/{name}",
+        summary="One policy",
+        handler=get_policy,
+        role="viewer",
+        answers={200: PolicyView, 304: None},
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/config/policies/{name}",
+        summary="Write a policy",
+        handler=put_policy,
+        role="editor",
+        preconditions=True,
+        query=WriteQuery,
+        body=SamplingPolicy,
+        example={"servicePattern": "batch-*", "priority": 10, "samplingStrategy": {"type": "ratelimiting", "param": 5}},
+        answers={200: PolicyView | DryRun, 202: PolicyView},
+    ),
+    Route(
+        method="DELETE",
+        path="/api/v1/config/policies/{name}",
+        summary="Delete a policy",
+        handler=delete_policy,
+        role="editor",
+        preconditions=True,
+        query=WriteQuery,
+        answers={200: Deleted | DryRun, 202: Deleted},
+    ),
+]
 
 
-async def put_default(request: web.Request) -> web.Response:
-    record = await read_record(request, SamplingPolicy, servicePattern=SILENT_DEFAULT.service_pattern)
-    for field, given in (("priority", record.priority), ("startsAt", record.starts_at), ("endsAt", record.ends_at)):
-        if given:
-            raise InvalidField(field, "the default stands below all policies and always; remove it")
-    if not record.enabled:
-        raise InvalidField("enabled", "the default is reset by DELETE; remove it")
-    _check_says_something(record)
-    served = request.app[SERVED]
-    return await write(request, DEFAULT, record, lambda stored: default_view(served, stored))
+def policy_key(name: str) -> Key:
+    """The key of a policy.
 
-
-async def reset_default(request: web.Request) -> web.Response:
-    """Make the default silent again: the strategies file's default, else 0.001, is what is left."""
-    served = request.app[SERVED]
-    return await write(request, DEFAULT, SILENT_DEFAULT, lambda stored: default_view(served, stored))
-
-
-def _policy_key(request: web.Request) -> Key:
-    name = name_in_path(request, "name")
+    Raises:
+        Problem: the name is kept for something else.
+    """
     if name == DEFAULT_POLICY:
         raise Problem(409, "default-policy", "the default has a path of its own: /api/v1/config/default")
-    if name.startswith("boost:"):
-        raise InvalidField("name", "names that start with `boost:` are kept for boosts; choose another")
+    if name.startswith(BOOST_PREFIX):
+        raise InvalidField("name", f"names that start with `{BOOST_PREFIX}` are kept for boosts; choose another")
     return Key("policy", name)
 
 
-def _check_says_something(record: SamplingPolicy) -> None:
+def _find(catalog: Catalog) -> Find:
+    policies = catalog.records("policy")
+    return lambda name: None if name == DEFAULT_POLICY else policies.get(name)
+
+
+def check_says_something(record: SamplingPolicy) -> None:
+    """Refuse a policy without any rule. Raises InvalidField."""
     if record.sampling_strategy is None and not record.operation_strategies:
         raise InvalidField("samplingStrategy", "is missing; give a samplingStrategy, operationStrategies or both")

@@ -1,39 +1,104 @@
-"""What requests to the configuration API carry: bodies, query parameters, entity tags. All of it bounded."""
+"""What requests carry: bodies, query parameters, names, entity tags. All of it bounded."""
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from aiohttp import web
 
-from sampling.records import Key, Stored
+from sampling.records import Key
 from sampling.strategy import check_name
 from server.sidecar.errors import InvalidField, Problem, invalid_record
 from server.sidecar.views import READ_ONLY
-from storage.errors import PointMismatch
-from storage.interface import ABSENT
+from storage.interface import ABSENT, PRESENT
 
+MAX_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
-MAX_REASON = 1024
-MAX_LIMIT = 1000
-DEFAULT_LIMIT = 100
 
-RecordType = TypeVar("RecordType")
+MAX_CURSOR = 1100
+"""Characters: the longest name with what some list puts before it."""
+
+Decoded = TypeVar("Decoded")
 
 
-async def read_record(request: web.Request, record_type: type[RecordType], **given: object) -> RecordType:
-    """The record in a body; ``given`` are members that the path decides.
+class Query(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The query parameters of a path, one field each; one that is not known is refused, so that nobody believes it did
+    something."""
+
+
+class PageQuery(Query, frozen=True):
+    """Of lists."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="How many at most.")] = 100
+    cursor: Annotated[str, msgspec.Meta(max_length=MAX_CURSOR, description="The `nextCursor` of the page before.")] = ""
+
+
+class WriteQuery(Query, frozen=True):
+    """Of everything that changes the configuration."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=1024, description="Goes into the log of changes.")] = ""
+    takeover: Annotated[bool, msgspec.Meta(description="Write records of other owners too.")] = False
+    dry_run: Annotated[bool, msgspec.Meta(description="Change nothing; answer what would change.")] = False
+
+    def __post_init__(self) -> None:
+        if "\0" in self.reason:
+            raise ValueError("reason: must not contain the character U+0000, which no database keeps")
+
+
+def read_query(request: web.Request, query_type: type[Decoded] | None) -> Decoded | None:
+    """The query parameters of a request.
 
     Raises:
-        Problem: 400 for what is no JSON object, 408 for a slow body, 413 for too much, 422 naming the field for anything else.
+        InvalidField: 400 for one that is unknown, repeated or cannot be taken.
     """
+    known = () if query_type is None else msgspec.structs.fields(cast("type[Query]", query_type))
+    names = [field.encode_name for field in known]
+    for name in request.query:
+        if name not in names:
+            raise InvalidField(name, f"is no query parameter of this path, which has: {', '.join(names) or 'none'}", 400)
+        if len(request.query.getall(name)) > 1:
+            raise InvalidField(name, "is given more than once", 400)
+    if query_type is None:
+        return None
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read()
+        return msgspec.convert(dict(request.query), query_type, strict=False)
+    except ValueError as error:
+        problem = invalid_record(error)
+        raise InvalidField(problem.field, problem.message, 400) from None
+
+
+async def read_body(request: web.Request, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+    """The bytes of a body, decompressed.
+
+    Raises:
+        Problem: 400 for one that is cut off or cannot be decompressed, 408 for a slow one, 413 for too much.
+    """
+    too_large = Problem(413, "body-too-large", f"the body is larger than the {limit} bytes that this path takes")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
     except TimeoutError:
-        raise Problem(408, "body-too-slow", f"the body did not arrive within {BODY_SECONDS:g} s") from None
+        raise Problem(408, "body-too-slow", f"the body did not arrive within {seconds:g} s") from None
+    except (web.RequestPayloadError, ConnectionError):
+        detail = "the body is cut off, or is not compressed as its Content-Encoding says"
+        raise Problem(400, "malformed-body", detail) from None
+    return bytes(body)
+
+
+async def read_record(request: web.Request, record_type: type[Decoded], limit: int) -> Decoded:
+    """The JSON object in a body, as this type.
+
+    Raises:
+        Problem: as ``read_body``; 400 for what is no JSON object, 422 naming the field for anything else.
+    """
+    body = await read_body(request, limit)
     try:
         members = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
@@ -44,11 +109,20 @@ async def read_record(request: web.Request, record_type: type[RecordType], **giv
         raise Problem(400, "malformed-json", "the body is nested too deeply") from None
     if not isinstance(members, dict):
         raise Problem(400, "malformed-json", "the body must be a JSON object")
-    written: dict[str, Any] = {key: value for key, value in members.items() if key not in READ_ONLY}
+    return record_of(members, record_type)
+
+
+def record_of(members: dict[str, Any], record_type: type[Decoded], place: str = "") -> Decoded:
+    """Members of an object as a type, without those that only answers have.
+
+    Raises:
+        InvalidField: 422; ``place`` comes before the field's name.
+    """
+    read_only = READ_ONLY.get(record_type, frozenset())
     try:
-        return msgspec.convert({**written, **given}, record_type)
+        return msgspec.convert({key: value for key, value in members.items() if key not in read_only}, record_type)
     except ValueError as error:
-        raise invalid_record(error) from None
+        raise invalid_record(error, place) from None
 
 
 def name_in_path(request: web.Request, field: str) -> str:
@@ -57,7 +131,7 @@ def name_in_path(request: web.Request, field: str) -> str:
     Raises:
         InvalidField: 422 where no record can have that name.
     """
-    name: str = request.match_info["name"]
+    name: str = request.match_info[field]
     try:
         check_name(field, name)
     except ValueError as error:
@@ -65,62 +139,29 @@ def name_in_path(request: web.Request, field: str) -> str:
     return name
 
 
-def query_of(request: web.Request, *known: str) -> Mapping[str, str]:
-    """The query parameters; one that is not known is refused, so that nobody believes it did something."""
-    for name in request.query:
-        if name not in known:
-            allowed = ", ".join(known) or "none"
-            raise InvalidField(name, f"is no query parameter of this path, which has: {allowed}", 400)
-        if len(request.query.getall(name)) > 1:
-            raise InvalidField(name, "is given more than once", 400)
-    return request.query
-
-
-def reason_of(query: Mapping[str, str]) -> str:
-    reason = query.get("reason", "")
-    if len(reason) > MAX_REASON:
-        raise InvalidField("reason", f"has {len(reason)} characters; at most {MAX_REASON} are kept")
-    if "\0" in reason:
-        raise InvalidField("reason", "must not contain the character U+0000, which no database keeps")
-    return reason
-
-
-def flag_of(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "false")
-    if value not in ("true", "false"):
-        raise InvalidField(name, f"is true or false, not {value!r}", 400)
-    return value == "true"
-
-
-def limit_of(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise InvalidField("limit", f"is a number from 1 to {MAX_LIMIT}, not {text!r}", 400)
-    return int(text)
-
-
 _TAG = re.compile(r'^(?:W/)?("[0-9]+-[0-9a-f]{8}")$')
 
 
-def expected_of(request: web.Request, key: Key, current: Stored | None) -> dict[Key, str]:
-    """What ``If-Match`` and ``If-None-Match`` say a write expects.
+def expected_tag(text: str, place: str = "If-Match") -> str:
+    """What an ``If-Match`` says a record must be at, as in ``Terms.expected``.
 
     Raises:
-        Problem: 400 for a header that is no entity tag of ours.
-        PointMismatch: ``If-Match: *`` and there is no record.
+        Problem: 400 for what is no entity tag of ours; ``place`` names where it stood.
     """
+    if text.strip() == "*":
+        return PRESENT
+    found = _TAG.match(text.strip())
+    if found is None:
+        raise Problem(400, "bad-precondition", f'{place}: give the one ETag of the record, like "120-3f9a1c02", or `*`')
+    return found[1]
+
+
+def expected_of(request: web.Request, key: Key) -> dict[Key, str]:
+    """What the headers ``If-Match`` and ``If-None-Match`` say a write expects; raises as ``expected_tag``."""
     match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
     if none_match is not None:
-        if none_match.strip() != "*" or match is not None:
-            raise Problem(400, "bad-precondition", "If-None-Match: a write takes `*` only, and no If-Match beside it")
+        if none_match.strip() != "*" or match is not None or request.method == "DELETE":
+            detail = "If-None-Match: a PUT or POST takes `*` only, and no If-Match beside it; a DELETE takes none"
+            raise Problem(400, "bad-precondition", detail)
         return {key: ABSENT}
-    if match is None:
-        return {}
-    if match.strip() == "*":
-        if current is None:
-            raise PointMismatch(key, "*", None)
-        return {}
-    found = _TAG.match(match.strip())
-    if found is None:
-        raise Problem(400, "bad-precondition", 'If-Match: give the one ETag of the record, like "120-3f9a1c02", or `*`')
-    return {key: found[1]}
+    return {} if match is None else {key: expected_tag(match)}

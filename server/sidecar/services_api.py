@@ -1,86 +1,143 @@
 """``/api/v1/config/services``: the configuration of single services."""
 
-from collections.abc import Generator
-from heapq import nsmallest
-from itertools import islice
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from sampling.catalog import Catalog
-from sampling.records import Key, Rules, ServiceConfiguration
-from server.sidecar.configuration import SERVED, json_response, not_found, require_loaded, shown, stored_of, write
-from server.sidecar.requests import limit_of, name_in_path, query_of, read_record
+from sampling.records import Key, Rules, ServiceConfiguration, Stored
+from server.sidecar.configuration import Deleted, delete, json_response, not_found, put, shown
+from server.sidecar.dry_run import DryRun
+from server.sidecar.pages import Find, Listed, RecordsQuery, page, record_filter
+from server.sidecar.requests import WriteQuery
+from server.sidecar.route import Call, Route, Routes
 from server.sidecar.views import ServiceView, file_entry_view, service_view
-from storage.pacing import paced
 
 
-def routes() -> list[web.RouteDef]:
-    return [
-        web.get("/api/v1/config/services", list_services),
-        web.get("/api/v1/config/services/{name}", get_service, allow_head=False),
-        web.put("/api/v1/config/services/{name}", put_service),
-        web.delete("/api/v1/config/services/{name}", delete_service),
-    ]
+class ServicesQuery(RecordsQuery, frozen=True):
+    """Which services are listed: those for which all that is given holds."""
+
+    source: Annotated[
+        Literal["record", "file"] | UnsetType,
+        msgspec.Meta(description="Records, or entries of the strategies file that no record covers."),
+    ] = UNSET
 
 
-async def list_services(request: web.Request) -> web.Response:
-    """Records and entries of the strategies file by name, a page at a time; ``nextCursor`` is null on the last."""
-    query = query_of(request, "limit", "cursor")
-    limit, after = limit_of(query), query.get("cursor")
-    served = request.app[SERVED]
-    require_loaded(served)
-    catalog = served.catalog
-    names = await paced(_page(catalog, after, limit + 1))
-    views = [_view(request, catalog, name) for name in names[:limit]]
-    more = names[limit - 1] if len(names) > limit else None
-    return json_response({"services": views, "nextCursor": more, "revision": served.point and served.point.revision})
+class ServicesPage(msgspec.Struct, frozen=True, rename="camel"):
+    """Some services by name."""
+
+    services: Sequence[ServiceView]
+    next_cursor: str | None
+    """For the next page; null on the last."""
+
+    revision: int
 
 
-async def get_service(request: web.Request) -> web.Response:
-    query_of(request)
-    name = name_in_path(request, "service")
-    stored = stored_of(request, Key("service", name))
+async def list_services(call: Call[ServicesQuery, None]) -> web.Response:
+    """Records and entries of the strategies file by name, a page at a time. An entry is enabled, and nobody manages it."""
+    query = call.query
+
+    def find(catalog: Catalog) -> Find:
+        records, entries = catalog.records("service"), catalog.file.services
+
+        def find(name: str) -> Stored | None:
+            stored = records.get(name)
+            if stored is not None:
+                return None if query.source == "file" else stored
+            entry = None if query.source == "record" else entries.get(name)
+            return None if entry is None else Stored(0, _NO_COMMIT, entry)
+
+        return find
+
+    catalog, _ = call.parts.loaded()
+    names = [await call.parts.served.names("service"), catalog.file.services]
+    found = await page(call.parts, query, names, Listed(find, _view), record_filter(query))
+    return json_response(ServicesPage(found.views, found.next_cursor, found.revision))
+
+
+async def get_service(call: Call[None, None]) -> web.Response:
+    name = call.name("service")
+    catalog, _ = call.parts.loaded()
+    stored = catalog.records("service").get(name)
     if stored is not None:
-        return shown(request, stored, lambda stored: service_view(request.app[SERVED], name, stored))
-    catalog = request.app[SERVED].catalog
-    if name in catalog.file.services:
-        return json_response(_view(request, catalog, name))
+        return shown(call.request, stored, lambda stored: service_view(catalog, name, stored))
+    entry = catalog.file.services.get(name)
+    if entry is not None:
+        return json_response(_entry_view(name, entry))
     raise not_found(Key("service", name), "; it gets what policies and the default say")
 
 
-async def put_service(request: web.Request) -> web.Response:
-    name = name_in_path(request, "service")
-    record = await read_record(request, ServiceConfiguration)
-    served = request.app[SERVED]
-    return await write(request, Key("service", name), record, lambda stored: service_view(served, name, stored))
+async def put_service(call: Call[WriteQuery, ServiceConfiguration]) -> web.Response:
+    name = call.name("service")
+    served = call.parts.served
+    return await put(call, Key("service", name), call.body, lambda stored: service_view(served.catalog, name, stored))
 
 
-async def delete_service(request: web.Request) -> web.Response:
+async def delete_service(call: Call[WriteQuery, None]) -> web.Response:
     """Delete the record. An entry of the strategies file for the name is uncovered by that, and the answer says so."""
-    name = name_in_path(request, "service")
-    key = Key("service", name)
-    in_file = name in request.app[SERVED].catalog.file.services
-    if stored_of(request, key) is None:
-        raise not_found(key, "; its entry stands in the strategies file" if in_file else "")
-    return await write(request, key, None, None, uncoversFileEntry=in_file)
+    key = Key("service", call.name("service"))
+    catalog, _ = call.parts.loaded()
+    in_file = key.name in catalog.file.services
+    hint = "; its entry stands in the strategies file" if in_file else ""
+    return await delete(call, key, hint=hint, uncovers_file_entry=in_file)
 
 
-def _view(request: web.Request, catalog: Catalog, name: str) -> ServiceView:
-    stored = catalog.records("service").get(name)
-    if stored is not None:
-        return service_view(request.app[SERVED], name, stored)
-    return file_entry_view(name, msgspec.json.decode(catalog.file.services[name], type=Rules))
+ROUTES: Routes = [
+    Route(
+        method="GET",
+        path="/api/v1/config/services",
+        summary="List services: records and entries of the strategies file",
+        handler=list_services,
+        role="viewer",
+        query=ServicesQuery,
+        answers={200: ServicesPage},
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/config/services/{service}",
+        summary="One service",
+        handler=get_service,
+        role="viewer",
+        answers={200: ServiceView, 304: None},
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/config/services/{service}",
+        summary="Write the configuration of a service",
+        handler=put_service,
+        role="editor",
+        preconditions=True,
+        query=WriteQuery,
+        body=ServiceConfiguration,
+        example={
+            "samplingStrategy": {"type": "probabilistic", "param": 0.05},
+            "operationStrategies": [{"operation": "GET /health", "param": 0}],
+        },
+        answers={200: ServiceView | DryRun, 202: ServiceView},
+    ),
+    Route(
+        method="DELETE",
+        path="/api/v1/config/services/{service}",
+        summary="Delete the configuration of a service",
+        handler=delete_service,
+        role="editor",
+        preconditions=True,
+        query=WriteQuery,
+        answers={200: Deleted | DryRun, 202: Deleted},
+    ),
+]
 
 
-def _page(catalog: Catalog, after: str | None, count: int) -> Generator[None, None, list[str]]:
-    """The first ``count`` names after ``after``, of records and file entries."""
-    first: list[str] = []
-    records, entries = catalog.records("service"), catalog.file.services
-    # Copies of the names: a change between two slices must not disturb the walk.
-    for names in (iter(list(records)), iter(list(entries))):
-        while some := list(islice(names, 1000)):
-            later = {name for name in some if after is None or name > after}
-            first = nsmallest(count, later.union(first))
-            yield
-    return first
+_NO_COMMIT = ""
+"""In place of the commit of a record: it is an entry of the strategies file."""
+
+
+def _view(catalog: Catalog, name: str, stored: Stored) -> ServiceView:
+    return _entry_view(name, stored.body) if stored.commit_id == _NO_COMMIT else service_view(catalog, name, stored)
+
+
+def _entry_view(name: str, entry: bytes) -> ServiceView:
+    return file_entry_view(name, msgspec.json.decode(entry, type=Rules))

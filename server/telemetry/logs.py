@@ -30,6 +30,8 @@ def configure_logs(level: str) -> None:
     )
     # Its warnings are tracebacks of what the follower tells in a line.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+    # A traceback for whatever bytes anybody sends; what fails in a handler is told by the sidecar itself.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(least, logging.WARNING), handlers=[_ToStructlog()], force=True)
 
 

@@ -10,12 +10,13 @@ from server.answers import Answers
 from server.follower import Follower
 from server.health import Health
 from server.served import Served
+from server.sidecar.refusal import REASONS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The registry of one process, and the two metrics that requests of the sidecar write themselves."""
+    """The registry of one process, and the metrics that requests of the sidecar write themselves."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -30,6 +31,14 @@ class Metrics:
         self.requests = Counter(
             "http_requests", "Requests of the sidecar.", ["method", "route", "status"], registry=self.registry
         )
+        self.authentication_failures = Counter(
+            "tracing_config_authentication_failures",
+            "Requests of the sidecar that were answered 401 or 403.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in REASONS:  # All are there from the start, so that the first failure is an increase.
+            self.authentication_failures.labels(reason)
 
     def expose(self, *, answers: Answers, served: Served, follower: Follower, health: Health, redis: bool) -> None:
         """Add the state of the parts."""

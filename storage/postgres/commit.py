@@ -8,7 +8,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from storage.commit import Batch
-from storage.errors import OutcomeUnknown, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
+from storage.errors import HeadMoved, OutcomeUnknown, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
 from storage.interface import Committed
 from storage.postgres.connection import (
     CONNECT_SECONDS,
@@ -19,13 +19,20 @@ from storage.postgres.connection import (
     translated,
     translation,
 )
-from storage.postgres.reader import read_head
+from storage.postgres.reader import CHANNEL, read_head
 from storage.postgres.write import BEGIN, LOCK, write
 
 BEFORE_DOUBT = 0.75
 """The part of a batch's time after which an unanswered commit is given up. The rest is for learning what became of it."""
 
 ROLLBACK_SECONDS = 0.4
+
+ACCEPT_SECONDS = 2.0
+
+_ACCEPT = f"""
+WITH accepted AS (INSERT INTO accepted_stores (store_id) VALUES ($1) ON CONFLICT DO NOTHING)
+SELECT pg_notify('{CHANNEL}', '')
+"""  # noqa: S608 - put together from texts of this package
 
 DOUBT_PAUSE_SECONDS = 0.05
 """Between two attempts to ask what became of a commit."""
@@ -79,6 +86,12 @@ class Writer:
             await self._find_out(batch, end, doubt.error)
         return Committed(batch.head, batch.changes)
 
+    async def accept(self, store_id: str) -> None:
+        """As ``Store.accept``."""
+        end = asyncio.get_running_loop().time() + ACCEPT_SECONDS
+        async with self._connection(end) as connection, asyncio.timeout_at(end):
+            await connection.execute(_ACCEPT, store_id)
+
     @asynccontextmanager
     async def _connection(self, until: float) -> AsyncIterator[AnyConnection]:
         """A connection of the pool. It goes back without a transaction, or closed."""
@@ -89,7 +102,7 @@ class Writer:
             try:
                 try:
                     yield connection
-                except (PointMismatch, OwnedByAnother):
+                except (PointMismatch, HeadMoved, OwnedByAnother):
                     await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
                     raise
                 if connection.is_in_transaction():

@@ -86,7 +86,7 @@ _CURES = {
     "28": "check the user and the password in the database's address, and pg_hba.conf",
     "3D000": "create the database, or correct its name in the address",
     "42501": "grant the database user what it needs: all on the tables and, for migrations, CREATE on the schema",
-    "42P01": "a restore in progress looks so; if there is none, start a server to create the tables",
+    "42P01": "a restore in progress looks so; if there is none, restore a backup, or begin anew: `tracing-config store accept`",
     "42P07": "a table of another program is in the way; give tracing-config a database of its own",
 }
 

@@ -1,15 +1,17 @@
 """The follower's own connection to PostgreSQL: it listens for commits, asks for the head and reads."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
 
+from storage.checksum import read_checksum
 from storage.errors import StoreUnavailable
 from storage.interface import Head, Point
 from storage.postgres.connection import READ_SETTINGS, AnyConnection, Connection, connect, translated
+from storage.rows import CHUNK_ROWS
 
 CHANNEL = "tracing_config"
 
@@ -25,7 +27,8 @@ STANDBY_SECONDS = 5.0
 _HEAD = """
 SELECT store.store_id, head.revision, head.commit_id, head.checksum,
     extract(epoch FROM clock_timestamp())::double precision, pg_is_in_recovery(),
-    (SELECT served.commit_id FROM revisions AS served WHERE served.revision = $1::bigint)
+    (SELECT served.commit_id FROM revisions AS served WHERE served.revision = $1::bigint),
+    ARRAY(SELECT accepted_stores.store_id FROM accepted_stores)
 FROM store JOIN revisions AS head ON head.revision = store.revision
 """
 
@@ -35,8 +38,17 @@ async def read_head(connection: AnyConnection, served: int | None = None) -> Hea
     row = await connection.fetchrow(_HEAD, served)
     if row is None:
         raise StoreUnavailable("PostgreSQL: the tables have no head; a restore in progress looks so")
-    store_id, revision, commit_id, checksum, clock, in_recovery, commit_at_served = row
-    return Head(Point(store_id, revision, commit_id), int(checksum, 16), clock, in_recovery, commit_at_served)
+    store_id, revision, commit_id, checksum, clock, in_recovery, commit_at_served, accepted = row
+    point = Point(store_id, revision, commit_id)
+    return Head(point, read_checksum(checksum), clock, in_recovery, commit_at_served, tuple(accepted))
+
+
+async def chunks(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[asyncpg.Record]]:
+    """The rows of a long answer, within the connection's transaction. Raises StoreUnavailable and StoreUnusable."""
+    with translated():
+        cursor = await connection.cursor(query, *arguments)
+        while rows := await cursor.fetch(CHUNK_ROWS, timeout=ROWS_SECONDS):
+            yield rows
 
 
 class Reader:

@@ -1,20 +1,23 @@
 """The store on PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
-from sampling.records import Change, Key
+from sampling.records import Change
 from storage.commit import Batch
 from storage.errors import StoreUnavailable
-from storage.interface import Committed, Head, Load, News, Write
+from storage.history import Differences, LoggedChange, Revision, Wanted
+from storage.interface import Committed, Head, Load, News, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
 from storage.postgres.commit import Writer
 from storage.postgres.connection import Connection, public_address, translated
+from storage.postgres.history import LogReader
 from storage.postgres.migrate import migrate
-from storage.postgres.reader import HEAD_SECONDS, ROWS_SECONDS, Reader, read_head
-from storage.rows import CHUNK_ROWS, EVERYTHING, RowsLoad, change_of
+from storage.postgres.reader import HEAD_SECONDS, Reader, chunks, read_head
+from storage.rows import EVERYTHING, RowsLoad, change_of
 
 _CHANGED_SINCE = """
 WITH changed AS MATERIALIZED (SELECT DISTINCT kind, key FROM changes WHERE revision > $1::bigint)
@@ -29,11 +32,17 @@ WHERE kind <> 'service'
 """
 
 
+class _Parts(NamedTuple):
+    reader: Reader
+    writer: Writer
+    log: LogReader
+
+
 class PostgresStore:
-    """A ``storage.interface.Store`` on PostgreSQL 13 or newer.
+    """A ``storage.history.LoggedStore`` on PostgreSQL 13 or newer.
 
     ``url``: ``postgresql://user:password@host:port/database``, also with several hosts. One connection reads and listens;
-    ``pool_min`` to ``pool_max`` others commit.
+    ``pool_min`` to ``pool_max`` others commit; at most two more are opened to ask for the past.
 
     Raises:
         ValueError: the address is none; the message does not repeat it.
@@ -45,7 +54,7 @@ class PostgresStore:
         self.address = public_address(url)
         self._url, self._pool_min, self._pool_max = url, pool_min, pool_max
         self._news = asyncio.Event()
-        self._opened: tuple[Reader, Writer] | None = None
+        self._opened: _Parts | None = None
 
     async def open(self, *, create: bool = True) -> None:
         await self.close()
@@ -62,49 +71,55 @@ class PostgresStore:
             reader.close()
             await writer.close()
             raise
-        self._opened = reader, writer
+        self._opened = _Parts(reader, writer, LogReader(self._url))
 
     async def close(self) -> None:
         if self._opened is not None:
-            (reader, writer), self._opened = self._opened, None
-            reader.close()
-            await writer.close()
+            parts, self._opened = self._opened, None
+            parts.reader.close()
+            parts.log.close()
+            await parts.writer.close()
 
     async def head(self, served: int | None = None) -> Head:
-        reader, _ = self._parts()
+        reader = self._parts().reader
         with translated():
             async with asyncio.timeout(HEAD_SECONDS), reader.use() as connection:
                 return await read_head(connection, served)
 
     async def changes_since(self, revision: int) -> News:
-        reader, _ = self._parts()
-        async with reader.snapshot() as (connection, head):
+        async with self._parts().reader.snapshot() as (connection, head):
             changes: list[Change] = []
-            async for chunk in _chunks(connection, _CHANGED_SINCE, revision):
+            async for chunk in _records(connection, _CHANGED_SINCE, revision):
                 changes.extend(chunk)
             return News(head, changes)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Load]:
-        reader, _ = self._parts()
-        async with reader.snapshot() as (connection, head):
-            yield RowsLoad(head, _chunks(connection, EVERYTHING))
+        async with self._parts().reader.snapshot() as (connection, head):
+            yield RowsLoad(head, _records(connection, EVERYTHING))
 
-    async def commit(
-        self,
-        writes: Sequence[Write],
-        *,
-        actor: str,
-        reason: str,
-        expected: Mapping[Key, str] = {},
-        owner: str | None = None,
-        takeover: bool = False,
-        store_id: str | None = None,
-    ) -> Committed:
-        _, writer = self._parts()
-        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover, store_id=store_id)
+    async def commit(self, writes: Sequence[Write], terms: Terms) -> Committed:
+        writer = self._parts().writer
+        batch = Batch(writes, terms)
         await paced(batch.check())
         return await writer.commit(batch)
+
+    async def accept(self, store_id: str) -> None:
+        await self._parts().writer.accept(store_id)
+
+    async def logged(self, wanted: Wanted, limit: int) -> Sequence[LoggedChange]:
+        return await self._parts().log.logged(wanted, limit)
+
+    async def revision(self, number: int) -> Revision:
+        return await self._parts().log.revision(number)
+
+    async def differences(self, before: int, after: int | None) -> Differences:
+        return await self._parts().log.differences(before, after)
+
+    @asynccontextmanager
+    async def state_at(self, revision: int) -> AsyncIterator[Load]:
+        async with self._parts().log.state_at(revision) as load:
+            yield load
 
     async def wait_for_news(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -112,14 +127,12 @@ class PostgresStore:
                 await self._news.wait()
         self._news.clear()
 
-    def _parts(self) -> tuple[Reader, Writer]:
+    def _parts(self) -> _Parts:
         if self._opened is None:
             raise StoreUnavailable("PostgreSQL: the store is not open")
         return self._opened
 
 
-async def _chunks(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[Change]]:
-    with translated():
-        cursor = await connection.cursor(query, *arguments)
-        while rows := await cursor.fetch(CHUNK_ROWS, timeout=ROWS_SECONDS):
-            yield [change_of(*row) for row in rows]
+async def _records(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[Change]]:
+    async for rows in chunks(connection, query, *arguments):
+        yield [change_of(*row) for row in rows]

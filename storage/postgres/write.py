@@ -112,7 +112,7 @@ async def write(connection: AnyConnection, batch: Batch) -> None:
     begin = BEGIN if len(batch.writes) == 1 else f"{BEGIN}; {_MORE_TIME}"
     if len(batch.writes) <= STAGED_ABOVE:
         await connection.execute(f"{begin}; {LOCK}")
-        keys = batch.written | batch.expected.keys()
+        keys = batch.written | batch.terms.expected.keys()
         services = [key.name for key in keys if key.kind == "service"]
         policies = [row_name(key) for key in keys if key.kind != "service"]
         await _plan(connection, batch, _CURRENT, services, policies)
@@ -140,14 +140,14 @@ async def _staged(batch: Batch) -> AsyncIterator[Sequence[object]]:
         yield index, write.key.kind, write.key.name, row_name(write.key), _text(write.body)
         if index % _SENT_AT_ONCE == 0:
             await asyncio.sleep(0)
-    for key in batch.expected.keys() - batch.written:
+    for key in batch.terms.expected.keys() - batch.written:
         yield None, key.kind, key.name, row_name(key), None
 
 
 async def _apply_rows(connection: AnyConnection, batch: Batch, apply: str, *rows: object) -> None:
     if batch.rows:
         point, checksum = batch.head.point, f"{batch.head.checksum:016x}"
-        await connection.execute(apply, point.revision, point.commit_id, batch.actor, batch.reason, checksum, *rows)
+        await connection.execute(apply, point.revision, point.commit_id, batch.terms.actor, batch.terms.reason, checksum, *rows)
 
 
 def _columns(batch: Batch) -> Sequence[Sequence[str | None]]:

@@ -50,6 +50,11 @@ class Connection:
             self._sql.close()
             self._sql = None
 
+    def interrupt(self) -> None:
+        """End the statement that another thread runs, if there is one: it raises there."""
+        if self._sql is not None:
+            self._sql.interrupt()
+
     def check_in_place(self) -> None:
         """Refuse a file that is not at its path any more: what is written to it would be lost.
 

@@ -8,15 +8,17 @@ from typing import TypeVar
 import msgspec
 
 from sampling.records import Change, Key, Stored
+from storage.checksum import read_checksum
 from storage.errors import StoreUnavailable
 from storage.interface import Head, News, Point
 from storage.pacing import SLICE_SECONDS
-from storage.rows import CHUNK_ROWS, EVERYTHING, change_of, row_name, stored_by_key
+from storage.rows import CHUNK_ROWS, change_of, row_name, stored_by_key
 from storage.sqlite.connection import Connection
 
 _HEAD = """
 SELECT store.store_id, head.revision, head.commit_id, head.checksum,
-    (SELECT served.commit_id FROM revisions AS served WHERE served.revision = ?)
+    (SELECT served.commit_id FROM revisions AS served WHERE served.revision = ?),
+    (SELECT json_group_array(accepted_stores.store_id) FROM accepted_stores)
 FROM store JOIN revisions AS head ON head.revision = store.revision
 """
 
@@ -52,9 +54,15 @@ def read_head(connection: Connection, served: int | None = None) -> Head:
     row = connection.sql.execute(_HEAD, (served,)).fetchone()
     if row is None:
         raise StoreUnavailable(f"{connection.path}: the tables have no head; a restore in progress looks so")
-    store_id, revision, commit_id, checksum, commit_at_served = row
+    store_id, revision, commit_id, checksum, commit_at_served, accepted = row
     point = Point(store_id, revision, commit_id)
-    return Head(point, int(checksum, 16), clock=time.time(), commit_at_served=commit_at_served)
+    return Head(
+        point,
+        read_checksum(checksum),
+        clock=time.time(),
+        commit_at_served=commit_at_served,
+        accepted=tuple(msgspec.json.decode(accepted)),
+    )
 
 
 def read_changes(connection: Connection, revision: int) -> News:
@@ -72,12 +80,12 @@ def read_changes(connection: Connection, revision: int) -> News:
     return News(head, changes)
 
 
-def begin_load(reader: Connection, connection: Connection) -> tuple[Head, sqlite3.Cursor]:
-    """Begin to read everything through a connection of its own, in a transaction that lasts as long as it is open."""
+def begin_snapshot(reader: Connection, connection: Connection) -> Head:
+    """Open another connection to the reader's file, in a transaction that lasts as long as it is open."""
     reader.check_in_place()  # First, because a missing file would be made.
     connection.open()
     connection.sql.execute("BEGIN")
-    return read_head(connection), connection.sql.execute(EVERYTHING)
+    return read_head(connection)
 
 
 def read_chunk(cursor: sqlite3.Cursor) -> Sequence[Change]:

@@ -3,28 +3,33 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from sampling.records import Change, Key
-from storage.commit import Batch
+from sampling.records import Change
+from storage.commit import SINGLE_SECONDS, Batch
 from storage.errors import OutcomeUnknown, StoreUnavailable
-from storage.interface import Committed, Head, Load, News, Write
+from storage.history import Differences, LoggedChange, Revision, Wanted
+from storage.interface import Committed, Head, Load, News, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
-from storage.rows import RowsLoad
+from storage.rows import EVERYTHING, RowsLoad
 from storage.sqlite.connection import Connection, translated
+from storage.sqlite.history import begin_state, read_differences, read_logged, read_revision
 from storage.sqlite.migrate import migrate
-from storage.sqlite.read import begin_load, read_changes, read_chunk, read_head
-from storage.sqlite.write import Attempt
+from storage.sqlite.read import begin_snapshot, read_changes, read_chunk, read_head
+from storage.sqlite.write import Attempt, accept
 
 READ_SECONDS = 2.0
 """For the head, and for each chunk of a load."""
 
 CHANGES_SECONDS = 10.0
+
+HISTORY_SECONDS = 10.0
+"""For a question to the log, and for each chunk of a long answer."""
 
 OPEN_SECONDS = 60.0
 """For the migrations, and for waiting until another process has run them."""
@@ -37,9 +42,10 @@ Result = TypeVar("Result")
 
 
 class SqliteStore:
-    """A ``storage.interface.Store`` in one file, whose folder is made where it is missing.
+    """A ``storage.history.LoggedStore`` in one file, whose folder is made where it is missing.
 
-    One thread and connection writes, another reads; a full load has a connection of its own, so it delays neither.
+    One thread and connection writes, another reads. A full load has a connection of its own, and so has every question to the
+    log, asked in a third thread: they delay neither.
     """
 
     name = "SQLite"
@@ -49,6 +55,7 @@ class SqliteStore:
         self._path = path.absolute()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
+        self._asked = ThreadPoolExecutor(1, thread_name_prefix="sqlite-history")
         self._writer = Connection(self._path)
         self._reader = Connection(self._path)
         self._news = asyncio.Event()
@@ -69,25 +76,12 @@ class SqliteStore:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Load]:
-        connection = Connection(self._path)
-        try:
-            head, cursor = await self._run(self._reading, READ_SECONDS, begin_load, self._reader, connection)
-            yield RowsLoad(head, self._chunks(cursor))
-        finally:
-            self._reading.submit(connection.close)
+        async with self._snapshot() as (connection, head):
+            cursor = await self._run(self._reading, READ_SECONDS, connection.sql.execute, EVERYTHING)
+            yield RowsLoad(head, self._chunks(self._reading, READ_SECONDS, cursor))
 
-    async def commit(
-        self,
-        writes: Sequence[Write],
-        *,
-        actor: str,
-        reason: str,
-        expected: Mapping[Key, str] = {},
-        owner: str | None = None,
-        takeover: bool = False,
-        store_id: str | None = None,
-    ) -> Committed:
-        batch = Batch(writes, actor=actor, reason=reason, expected=expected, owner=owner, takeover=takeover, store_id=store_id)
+    async def commit(self, writes: Sequence[Write], terms: Terms) -> Committed:
+        batch = Batch(writes, terms)
         await paced(batch.check())
         attempt = Attempt(batch, time.monotonic() + batch.seconds - COMMIT_SECONDS)
         try:
@@ -100,6 +94,28 @@ class SqliteStore:
             self._news.set()
         return Committed(batch.head, batch.changes)
 
+    async def accept(self, store_id: str) -> None:
+        await self._run(self._writing, SINGLE_SECONDS, accept, self._writer, store_id)
+        self._news.set()
+
+    async def logged(self, wanted: Wanted, limit: int) -> Sequence[LoggedChange]:
+        async with self._asking() as (connection, _):
+            return await self._run(self._asked, HISTORY_SECONDS, read_logged, connection, wanted, limit)
+
+    async def revision(self, number: int) -> Revision:
+        async with self._asking() as (connection, _):
+            return await self._run(self._asked, HISTORY_SECONDS, read_revision, connection, number)
+
+    async def differences(self, before: int, after: int | None) -> Differences:
+        async with self._asking() as (connection, head):
+            return await self._run(self._asked, HISTORY_SECONDS, read_differences, connection, head.point, before, after)
+
+    @asynccontextmanager
+    async def state_at(self, revision: int) -> AsyncIterator[Load]:
+        async with self._snapshot() as (connection, now):
+            head, cursor = await self._run(self._asked, HISTORY_SECONDS, begin_state, connection, now, revision)
+            yield RowsLoad(head, self._chunks(self._asked, HISTORY_SECONDS, cursor))
+
     async def wait_for_news(self, seconds: float) -> None:
         """Only commits of this object are heard of; those of other processes are seen by ``head``."""
         with suppress(TimeoutError):
@@ -107,8 +123,27 @@ class SqliteStore:
                 await self._news.wait()
         self._news.clear()
 
-    async def _chunks(self, cursor: sqlite3.Cursor) -> AsyncIterator[Sequence[Change]]:
-        while chunk := await self._run(self._reading, READ_SECONDS, read_chunk, cursor):
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[tuple[Connection, Head]]:
+        """A snapshot, for a question that is answered at once."""
+        with translated(self._path):
+            async with asyncio.timeout(HISTORY_SECONDS), self._snapshot() as snapshot:
+                yield snapshot
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[tuple[Connection, Head]]:
+        """A connection of its own in a read transaction, and its head."""
+        connection = Connection(self._path)
+        try:
+            head = await self._run(self._reading, READ_SECONDS, begin_snapshot, self._reader, connection)
+            yield connection, head
+        finally:
+            connection.interrupt()
+            # Whatever thread still uses it: after that.
+            self._reading.submit(self._asked.submit, connection.close)
+
+    async def _chunks(self, thread: Executor, seconds: float, cursor: sqlite3.Cursor) -> AsyncIterator[Sequence[Change]]:
+        while chunk := await self._run(thread, seconds, read_chunk, cursor):
             yield chunk
 
     def _open_writer(self, *, create: bool) -> None:

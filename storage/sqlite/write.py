@@ -51,7 +51,7 @@ class Attempt:
         connection.sql.execute("BEGIN IMMEDIATE")
         try:
             head = read_head(connection)
-            current = read_current(connection, self.batch.written | self.batch.expected.keys())
+            current = read_current(connection, self.batch.written | self.batch.terms.expected.keys())
             paced_in_thread(self.batch.plan(head, current))
             if self.batch.rows:
                 self._write(connection)
@@ -70,7 +70,7 @@ class Attempt:
         deleted = [row.key for row in rows if row.after is None]
         put = [row for row in rows if row.after is not None]
         sql = connection.sql
-        sql.execute(_REVISION, (*commit, self.batch.actor, self.batch.reason, f"{self.batch.head.checksum:016x}"))
+        sql.execute(_REVISION, (*commit, self.batch.terms.actor, self.batch.terms.reason, f"{self.batch.head.checksum:016x}"))
         sql.executemany(
             _LOG,
             (
@@ -85,6 +85,13 @@ class Attempt:
             _PUT_POLICY, ((row_name(row.key), _text(row.after), *commit) for row in put if row.key.kind != "service")
         )
         sql.execute("UPDATE store SET revision = ?", (point.revision,))
+
+
+def accept(connection: Connection, store_id: str) -> None:
+    """As ``Store.accept``."""
+    connection.check_in_place()
+    connection.sql.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+    connection.sql.execute("INSERT INTO accepted_stores (store_id) VALUES (?) ON CONFLICT DO NOTHING", (store_id,))
 
 
 def _text(body: bytes | None) -> str | None:

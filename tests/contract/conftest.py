@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.interface import Store
+from storage.history import LoggedStore
 from tests.contract.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.services.postgres import PostgresServer
 
-OpenStore = Callable[[], Awaitable[Store]]
+OpenStore = Callable[[], Awaitable[LoggedStore]]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ async def open_store(database: Database) -> AsyncIterator[OpenStore]:
     """Opens one more store on the database, as another replica would."""
     stores = []
 
-    async def open_store() -> Store:
+    async def open_store() -> LoggedStore:
         store = database.new_store()
         stores.append(store)
         await store.open()
@@ -47,6 +47,6 @@ async def open_store(database: Database) -> AsyncIterator[OpenStore]:
 
 
 @pytest.fixture
-async def store(open_store: OpenStore) -> Store:
+async def store(open_store: OpenStore) -> LoggedStore:
     """An open store on the database."""
     return await open_store()

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from storage.interface import Store
+from storage.history import LoggedStore
 from storage.postgres import PostgresStore
 from storage.sqlite import SqliteStore
 
@@ -17,7 +17,7 @@ class Database(ABC):
     """An empty database of one product."""
 
     @abstractmethod
-    def new_store(self) -> Store:
+    def new_store(self) -> LoggedStore:
         """A store on it that is not open yet."""
 
     @abstractmethod

@@ -5,7 +5,7 @@ import random
 
 from sampling.records import Change, Key, Stored
 from storage.checksum import checksum_of
-from storage.interface import Store
+from storage.interface import Store, Terms
 from tests.contract.conftest import OpenStore
 from tests.contract.databases import Database
 from tests.contract.writes import bodies, commit, everything, service
@@ -42,7 +42,7 @@ async def test_only_one_of_many_writers_that_expect_the_same_tag_succeeds(store:
     tag = (await everything(store))[key].etag
     outcomes = await asyncio.gather(
         *(
-            stores[number % 2].commit([service("a", number / 100)], actor="", reason="", expected={key: tag})
+            stores[number % 2].commit([service("a", number / 100)], Terms(actor="", reason="", expected={key: tag}))
             for number in range(20)
         ),
         return_exceptions=True,

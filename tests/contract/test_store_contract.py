@@ -7,7 +7,7 @@ import pytest
 from sampling.records import Change, Key, Stored
 from storage.checksum import checksum_of
 from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable, StoreUnusable
-from storage.interface import ABSENT, Store, Write
+from storage.interface import ABSENT, PRESENT, Store, Terms, Write
 from tests.contract.conftest import OpenStore
 from tests.contract.databases import Database
 from tests.contract.writes import (
@@ -139,10 +139,10 @@ async def test_a_load_may_be_left_in_the_middle(store: Store) -> None:
 
 async def test_a_record_must_be_at_its_expected_tag(store: Store) -> None:
     write = service("a")
-    first = (await store.commit([write], actor="", reason="", expected={write.key: ABSENT})).changes[0].record
+    first = (await store.commit([write], Terms(actor="", reason="", expected={write.key: ABSENT}))).changes[0].record
     assert first is not None
     newer = service("a", 0.6)
-    second = (await store.commit([newer], actor="", reason="", expected={write.key: first.etag})).changes[0].record
+    second = (await store.commit([newer], Terms(actor="", reason="", expected={write.key: first.etag}))).changes[0].record
     assert second is not None
     for writes, tag in (
         ([service("a", 0.7)], first.etag),
@@ -151,27 +151,45 @@ async def test_a_record_must_be_at_its_expected_tag(store: Store) -> None:
         ([service("b", 0.7)], first.etag),
     ):
         with pytest.raises(PointMismatch) as caught:
-            await store.commit([*writes, service("c")], actor="", reason="", expected={write.key: tag})
+            await store.commit([*writes, service("c")], Terms(actor="", reason="", expected={write.key: tag}))
         assert (caught.value.key, caught.value.expected, caught.value.current) == (write.key, tag or None, second.etag)
     with pytest.raises(PointMismatch) as caught:
-        await store.commit([service("b")], actor="", reason="", expected={Key("boost", "a"): first.etag})
+        await store.commit([service("b")], Terms(actor="", reason="", expected={Key("boost", "a"): first.etag}))
     assert caught.value.current is None
     assert (await store.head()).point.revision == 2
     assert (await everything(store)).keys() == {DEFAULT, write.key}
 
 
+async def test_a_record_may_be_expected_at_whatever_tag(store: Store) -> None:
+    write = service("a")
+    for writes in ([write], [service("b"), deletion(write)]):
+        with pytest.raises(PointMismatch) as caught:
+            await store.commit(writes, Terms(actor="", expected={write.key: PRESENT}))
+        assert (caught.value.key, caught.value.current) == (write.key, None)
+    assert (await store.head()).point.revision == 0
+    await commit(store, write)
+    await store.commit([deletion(write)], Terms(actor="", expected={write.key: PRESENT}))
+    assert write.key not in await bodies(store)
+
+
 async def test_a_record_is_written_by_its_owner_or_taken_over(store: Store) -> None:
     owned, free = service("owned", managed_by="ci"), service("free")
     await commit(store, owned, free)
-    for writes in ([service("owned")], [deletion(owned)], [free, owned], [service("free", 0.9), service("owned", 0.1)]):
+    await store.commit([free, owned], Terms(actor="", owner="somebody"))
+    for writes in (
+        [service("owned")],
+        [deletion(owned)],
+        [free, deletion(owned)],
+        [service("free", 0.9), service("owned", 0.1)],
+    ):
         for owner in (None, "somebody"):
             with pytest.raises(OwnedByAnother) as caught:
-                await store.commit(writes, actor="", reason="", owner=owner)
-            assert (caught.value.key, caught.value.owner) == (owned.key, "ci")
+                await store.commit(writes, Terms(actor="", reason="", owner=owner))
+            assert caught.value.owners == {owned.key: "ci"}
     assert (await store.head()).point.revision == 1
-    await store.commit([service("owned", 0.2, managed_by="ci"), service("free", 0.2)], actor="", reason="", owner="ci")
-    await store.commit([service("owned", 0.3)], actor="", reason="", takeover=True)
-    await store.commit([service("owned", 0.4)], actor="", reason="", owner="somebody")
+    await store.commit([service("owned", 0.2, managed_by="ci"), service("free", 0.2)], Terms(actor="", reason="", owner="ci"))
+    await store.commit([service("owned", 0.3)], Terms(actor="", reason="", takeover=True))
+    await store.commit([service("owned", 0.4)], Terms(actor="", reason="", owner="somebody"))
     assert (await bodies(store))[owned.key] == service("owned", 0.4).body
 
 
@@ -215,9 +233,9 @@ async def test_what_no_store_can_keep_is_refused_and_changes_nothing(store: Stor
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
 async def test_actor_and_reason_are_texts(store: Store, text: str) -> None:
     with pytest.raises(ValueError, match="actor"):
-        await store.commit([service("a")], actor=text, reason="")
+        await store.commit([service("a")], Terms(actor=text, reason=""))
     with pytest.raises(ValueError, match="reason"):
-        await store.commit([service("a")], actor="", reason=text)
+        await store.commit([service("a")], Terms(actor="", reason=text))
 
 
 async def test_a_backslash_before_u0000_is_only_text(store: Store) -> None:
@@ -247,7 +265,7 @@ async def test_names_that_only_look_alike_are_different(store: Store) -> None:
 async def test_the_log_tells_who_changed_what_from_what_to_what(store: Store, database: Database) -> None:
     old, new = service("a", 0.1), service("a", 0.2)
     first = await commit(store, old)
-    second = await store.commit([boost("x"), service("same"), new], actor="me", reason="why", expected={})
+    second = await store.commit([boost("x"), service("same"), new], Terms(actor="me", reason="why"))
     third = await commit(store, service("same"), deletion(new))
     revisions = await database.ask("SELECT revision, commit_id, actor, reason, checksum FROM revisions ORDER BY revision")
     assert [(row[0], row[1], int(row[4], 16)) for row in revisions[1:]] == [
@@ -319,7 +337,7 @@ async def test_the_log_replayed_from_nothing_is_what_the_store_holds(store: Stor
             writes.append(Write(DEFAULT, chance.choice((DEFAULT_BODY, policy("default").body))))
         records = await everything(store)
         expected = {write.key: records[write.key].etag if write.key in records else ABSENT for write in writes[:5]}
-        committed = await store.commit(writes, actor="", reason="", expected=expected)
+        committed = await store.commit(writes, Terms(actor="", reason="", expected=expected))
         wanted = {write.key: write.body for write in writes}
         current = {key: record.body for key, record in records.items()}
         assert {change.key for change in committed.changes} == {key for key, body in wanted.items() if body != current.get(key)}
@@ -342,9 +360,9 @@ async def test_the_log_replayed_from_nothing_is_what_the_store_holds(store: Stor
 async def test_the_rules_of_large_batches_are_those_of_small_ones(store: Store) -> None:
     many = [service(f"s{number}") for number in range(1_500)]
     tag = (await everything(store))[DEFAULT].etag
-    await store.commit(many, actor="", reason="", expected={DEFAULT: tag, many[0].key: ABSENT})
+    await store.commit(many, Terms(actor="", reason="", expected={DEFAULT: tag, many[0].key: ABSENT}))
     with pytest.raises(PointMismatch):
-        await store.commit(many, actor="", reason="", expected={Key("boost", "s1"): tag})
+        await store.commit(many, Terms(actor="", reason="", expected={Key("boost", "s1"): tag}))
     await commit(store, service("owned", managed_by="ci"))
     with pytest.raises(OwnedByAnother):
         await commit(store, *many[1:], service("owned"))
@@ -354,7 +372,7 @@ async def test_the_rules_of_large_batches_are_those_of_small_ones(store: Store) 
 
 async def test_a_hundred_thousand_records_are_one_revision(store: Store) -> None:
     many = [service(f"service-{number}") for number in range(100_000)]
-    committed = await store.commit(many, actor="", reason="import")
+    committed = await store.commit(many, Terms(actor="", reason="import"))
     assert len(committed.changes) == 100_000
     assert committed.head.point.revision == 1
     loaded: list[Change] = []
@@ -368,9 +386,9 @@ async def test_a_hundred_thousand_records_are_one_revision(store: Store) -> None
 async def test_a_commit_for_another_store_is_refused_and_changes_nothing(store: Store) -> None:
     head = await store.head()
     with pytest.raises(StoreUnavailable):
-        await store.commit([service("a")], actor="", reason="", store_id="0" * 32)
+        await store.commit([service("a")], Terms(actor="", reason="", store_id="0" * 32))
     assert (await store.head()).point == head.point
-    await store.commit([service("a")], actor="", reason="", store_id=head.point.store_id)
+    await store.commit([service("a")], Terms(actor="", reason="", store_id=head.point.store_id))
 
 
 async def test_an_empty_database_is_left_empty_when_it_may_not_be_filled(database: Database) -> None:

@@ -13,7 +13,7 @@ from sampling.records import (
     encode_record,
 )
 from sampling.strategy import SamplingStrategy
-from storage.interface import Committed, Store, Write
+from storage.interface import Committed, Store, Terms, Write
 
 DEFAULT = Key("policy", DEFAULT_POLICY)
 DEFAULT_BODY = encode_record(SILENT_DEFAULT)
@@ -40,7 +40,7 @@ def deletion(write: Write) -> Write:
 
 
 async def commit(store: Store, *writes: Write, takeover: bool = False) -> Committed:
-    return await store.commit(writes, actor="tests", reason="because", takeover=takeover)
+    return await store.commit(writes, Terms(actor="tests", reason="because", takeover=takeover))
 
 
 async def everything(store: Store) -> dict[Key, Stored]:

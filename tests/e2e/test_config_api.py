@@ -1,6 +1,7 @@
 """The configuration API: what it takes, what it refuses, and that a refusal changes nothing."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -142,7 +143,7 @@ def test_no_spelling_of_a_path_leads_around_the_token(replica: Replica, path: st
 
 
 def test_an_unknown_query_parameter_is_refused_so_that_nobody_believes_in_it(replica: Replica) -> None:
-    response = replica.put_rate("a", 0.5, params={"dryRun": "true"})
+    response = replica.put_rate("a", 0.5, params={"dry": "true"})
     assert response.status_code == 400
     assert "dryRun" in response.json()["detail"]
 
@@ -303,6 +304,29 @@ def test_a_change_is_one_log_line_that_says_who_and_why(replica: Replica) -> Non
 def test_requests_are_measured_by_route_and_status(replica: Replica) -> None:
     replica.api("GET", "/services/nobody")
     metrics = replica.metrics()
-    route = 'route="/api/v1/config/services/{name}"'
+    route = 'route="/api/v1/config/services/{service}"'
     assert metrics[f'http_requests_total{{method="GET",{route},status="404"}}'] >= 1
     assert metrics[f'http_request_duration_seconds_count{{method="GET",{route}}}'] >= 1
+
+
+def test_a_window_is_the_same_in_every_zone(replica: Replica) -> None:
+    policy = {"servicePattern": "zoned", "samplingStrategy": HALF}
+    first = replica.api("PUT", "/policies/zoned", json={**policy, "startsAt": "2030-01-01T01:30:00+02:00"})
+    assert first.json()["startsAt"] == "2029-12-31T23:30:00Z"
+    second = replica.api("PUT", "/policies/zoned", json={**policy, "startsAt": "2029-12-31T23:30:00Z"})
+    assert second.json() == first.json()
+    beyond = replica.api("PUT", "/policies/zoned", json={**policy, "startsAt": "0001-01-01T00:00:00+02:00"})
+    assert (beyond.status_code, beyond.json()["errors"][0]["field"]) == (422, "startsAt")
+
+
+def test_bytes_that_are_no_request_are_no_lines_in_the_log(replica: Replica) -> None:
+    address = httpx.URL(replica.sidecar_url)
+    for garbage in (b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", b"\x16\x03\x01\x02\x00"):
+        with socket.create_connection(("127.0.0.1", address.port or 0), timeout=5) as connection:
+            connection.sendall(garbage)
+            assert connection.recv(1000)
+    replica.api("DELETE", "/services/nobody-at-all", headers={"Authorization": "Bearer wrong"})
+    replica.wait_for_event(
+        lambda event: event["message"] == "authentication failed" and event["path"].endswith("nobody-at-all")
+    )
+    assert not any("Error handling" in event["message"] for event in replica.events)

@@ -169,7 +169,7 @@ async def test_a_store_with_another_id_is_not_followed_empty_or_not(
             await eventually(lambda: "otherStoreId" in replica.health()["components"]["sampling"]["details"])
             refused = replica.put_rate("a", 0.25)
             assert refused.status_code == 503
-            assert "empty data folder" in refused.json()["detail"]
+            assert "tracing-config store accept" in refused.json()["detail"]
             assert (replica.rate("a"), other.rate("a")) == (0.5, 0.75)
 
 

@@ -11,7 +11,7 @@ from sampling.strategy import SamplingStrategy
 from server.answers import Answers
 from server.follower import Follower
 from server.served import Served
-from storage.interface import Copy, Head, Point, Store, Write
+from storage.interface import Copy, Head, Point, Store, Terms, Write
 
 FAST = 0.01
 
@@ -60,7 +60,7 @@ def put(key: Key, record: Record) -> Write:
 
 
 async def commit(store: Store, *writes: Write) -> Point:
-    return (await store.commit(writes, actor="test", reason="")).head.point
+    return (await store.commit(writes, Terms(actor="test", reason=""))).head.point
 
 
 async def base_of(store: Store) -> Copy:

@@ -2,14 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import time
 
 from sampling.records import Change, Key, Stored
 from storage.checksum import checksum_of
-from storage.errors import StoreError, StoreUnavailable
-from storage.interface import Committed, Head, Load, News, Point, Write
+from storage.errors import StoreEmpty, StoreError, StoreUnavailable, StoreUnusable
+from storage.interface import Committed, Head, Load, News, Point, Terms, Write
 
 
 class MemoryStore:
@@ -24,6 +24,7 @@ class MemoryStore:
         self.failure: StoreError | None = None
         self.in_recovery = False
         self.clock_ahead = 0.0
+        self.accepted: tuple[str, ...] = ()
         self.checksum_error = 0
         """Added to every checksum, as if records were missing."""
         self.news = asyncio.Event()
@@ -31,6 +32,8 @@ class MemoryStore:
         """Nobody is told of commits."""
         self.may_be_filled: bool | None = None
         """What the last ``open`` allowed."""
+        self.empty = False
+        """There are no tables, as in a database that was made anew."""
         self.asked = asyncio.Event()
         """Set at each head query."""
 
@@ -40,8 +43,16 @@ class MemoryStore:
         twin.revisions = self.revisions[: revision + 1]
         return twin
 
+    def be_replaced_by(self, other: "MemoryStore") -> None:
+        """Another store stands at the same address from now on."""
+        self.store_id, self.revisions, self.accepted, self.empty = other.store_id, other.revisions, other.accepted, other.empty
+
     async def open(self, *, create: bool = True) -> None:
         self.may_be_filled = create
+        if self.failure is None and self.empty:
+            if not create:
+                raise StoreEmpty("the database is empty")
+            self.be_replaced_by(MemoryStore())
         self._check()
 
     async def close(self) -> None:
@@ -62,6 +73,7 @@ class MemoryStore:
             time() + self.clock_ahead,
             self.in_recovery,
             self.revisions[served][0] if known and served is not None else None,
+            self.accepted,
         )
 
     async def changes_since(self, revision: int) -> News:
@@ -74,19 +86,9 @@ class MemoryStore:
     async def load(self) -> AsyncIterator[Load]:
         yield _Load(self._head(), self.revisions[-1][1])
 
-    async def commit(
-        self,
-        writes: Sequence[Write],
-        *,
-        actor: str,
-        reason: str,
-        expected: Mapping[Key, str] | None = None,
-        owner: str | None = None,
-        takeover: bool = False,
-        store_id: str | None = None,
-    ) -> Committed:
+    async def commit(self, writes: Sequence[Write], terms: Terms) -> Committed:
         self._check()
-        if store_id not in (None, self.store_id):
+        if terms.store_id not in (None, self.store_id):
             raise StoreUnavailable("another store")
         commit_id, records = secrets.token_hex(8), dict(self.revisions[-1][1])
         changes = []
@@ -100,6 +102,10 @@ class MemoryStore:
         if not self.quiet:
             self.news.set()
         return Committed(self._head(), changes)
+
+    async def accept(self, store_id: str) -> None:
+        self._check()
+        self.accepted += (store_id,)
 
     async def wait_for_news(self, seconds: float) -> None:
         self._check()
@@ -117,6 +123,8 @@ class MemoryStore:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+        if self.empty:
+            raise StoreUnusable("there are no tables")
 
 
 class _Load:

@@ -14,38 +14,11 @@ from server.answers import Answers
 from server.copies import CopyKeeper, RedisProbe, load_base
 from server.served import Served
 from storage.errors import CopyInvalid, StoreError, StoreUnavailable
-from storage.interface import Copy, CopyHeader, Head, Point
+from storage.interface import Head, Point
 from tests.server.following import base_of, commit, replace_with, service
+from tests.server.memory_copies import MemoryCopies
 from tests.server.memory_store import MemoryStore
 from tests.waiting import until
-
-
-class MemoryCopies:
-    """A place for a copy that counts how often it is written."""
-
-    def __init__(self, copy: Copy | None = None) -> None:
-        self.copy = copy
-        self.failure: StoreError | None = None
-        self.writes = 0
-
-    async def header(self) -> CopyHeader | None:
-        if self.failure is not None:
-            raise self.failure
-        copy = self.copy
-        if copy is None:
-            return None
-        return CopyHeader(copy.point, copy.checksum, copy.checked_at, len(copy.changes), 0)
-
-    async def read(self) -> Copy | None:
-        await self.header()
-        return self.copy
-
-    async def write(self, copy: Copy) -> bool:
-        if isinstance(self.failure, StoreUnavailable):
-            raise self.failure
-        self.copy, self.failure = copy, None
-        self.writes += 1
-        return True
 
 
 @pytest.fixture
@@ -150,6 +123,52 @@ async def test_a_place_that_is_away_is_told_and_tried_again(
         copies.failure = None
         await until(lambda: copies.writes == 1)
         await until(lambda: keeper.problem is None)
+
+
+async def test_a_copy_is_rewritten_where_it_is_at_the_same_point(served: Served, store: MemoryStore) -> None:
+    base = await base_of(store)
+    copies = MemoryCopies(base)
+    await replace_with(served, base)
+    keeper = CopyKeeper("test", copies, served, 0)
+    assert await keeper.rewrite() is None
+    assert copies.writes == 1
+
+
+async def test_a_copy_that_cannot_be_rewritten_says_why(served: Served, store: MemoryStore) -> None:
+    copies = MemoryCopies()
+    keeper = CopyKeeper("test", copies, served, 0)
+    assert await keeper.rewrite() == "nothing is served yet"
+    base = await base_of(store)
+    await replace_with(served, base)
+    copies.failure = StoreUnavailable("away")
+    assert await keeper.rewrite() == keeper.problem == "away"
+    copies.failure = None
+    other = await base_of(MemoryStore())
+    copies.copy = other
+    assert other.point.store_id in str(await keeper.rewrite())
+    later = msgspec.structs.replace(base.point, revision=9)
+    copies.copy = msgspec.structs.replace(base, point=later, checked_at=base.checked_at + 60)
+    assert "newer" in str(await keeper.rewrite())
+    assert copies.writes == 0
+
+
+async def test_the_copy_of_the_store_whose_place_was_taken_is_replaced_and_does_not_come_back(store: MemoryStore) -> None:
+    old, there = Served(Answers(), NO_FILE), await base_of(store)
+    await replace_with(old, there)
+    other = MemoryStore()
+    point = await commit(other, service("a", 0.75))
+    new = Served(Answers(), NO_FILE)
+    await replace_with(new, await base_of(other))
+    copies = MemoryCopies(there)
+    keeper = CopyKeeper("test", copies, new, 0)
+    await keeper.bring_up_to_date()
+    assert _point(copies) == old.point
+    new.accepted = (store.store_id,)
+    await keeper.bring_up_to_date()
+    assert _point(copies) == point
+    old.checked_at += 60
+    await CopyKeeper("cut off", copies, old, 0).bring_up_to_date()
+    assert _point(copies) == point
 
 
 class OneVersion:

@@ -1,15 +1,20 @@
 """The follower: what moves the served point, what never does, and what is answered meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
-from sampling.records import Boost, Key, SamplingPolicy
+from sampling.records import Boost, Key, SamplingPolicy, Stored
 from sampling.strategy import SamplingStrategy
 from server import follower as follower_module
 from server.answers import NotReady
+from server.follower import AnotherStore, NothingToAccept
 from storage.errors import StoreUnavailable
+from storage.interface import Load, Terms
 from tests.server.following import base_of, commit, following, put, service
 from tests.server.memory_store import MemoryStore
 from tests.waiting import until
@@ -30,7 +35,7 @@ async def test_a_commit_here_is_served_before_it_returns() -> None:
     async with following(store) as replica:
         await until(lambda: replica.answers.ready)
         for rate in (0.25, 0.5, 0.75):
-            committed, served = await replica.follower.commit([service("a", rate)], actor="t", reason="", expected={})
+            committed, served = await replica.follower.commit([service("a", rate)], Terms(actor="t", reason=""))
             assert served
             assert replica.served.point == committed.head.point
             assert replica.rate("a") == rate
@@ -42,7 +47,7 @@ async def test_a_commit_here_is_handed_over_without_asking_the_store() -> None:
     async with following(store, tick=60) as replica:
         await until(lambda: replica.answers.ready)
         store.asked.clear()
-        committed, served = await replica.follower.commit([service("a", 0.5)], actor="t", reason="", expected={})
+        committed, served = await replica.follower.commit([service("a", 0.5)], Terms(actor="t", reason=""))
         assert served
         assert replica.served.point == committed.head.point
         assert not store.asked.is_set()
@@ -54,7 +59,7 @@ async def test_a_commit_here_after_unheard_ones_elsewhere_does_not_wait_for_the_
     async with following(store, tick=60) as replica:
         await until(lambda: replica.answers.ready)
         await commit(store, service("a", 0.25))
-        _, served = await replica.follower.commit([service("b", 0.5)], actor="t", reason="", expected={})
+        _, served = await replica.follower.commit([service("b", 0.5)], Terms(actor="t", reason=""))
         assert served
         assert [replica.rate(name) for name in "ab"] == [0.25, 0.5]
 
@@ -66,7 +71,7 @@ async def test_a_commit_to_a_store_that_was_swapped_a_moment_ago_is_refused() ->
         await until(lambda: replica.answers.ready)
         store.store_id = "0" * 32
         with pytest.raises(StoreUnavailable):
-            await replica.follower.commit([service("a", 0.5)], actor="t", reason="", expected={})
+            await replica.follower.commit([service("a", 0.5)], Terms(actor="t", reason=""))
         assert len(store.revisions) == 1
 
 
@@ -86,7 +91,7 @@ async def test_a_commit_that_is_not_served_in_time_says_so_and_is_served_later(m
     async with following(store) as replica:
         await until(lambda: replica.answers.ready)
         store.checksum_error = 1
-        committed, served = await replica.follower.commit([service("a", 0.5)], actor="t", reason="", expected={})
+        committed, served = await replica.follower.commit([service("a", 0.5)], Terms(actor="t", reason=""))
         assert not served
         assert replica.rate("a") == 0.001
         store.checksum_error = 0
@@ -100,7 +105,7 @@ async def test_a_commit_here_after_unseen_ones_elsewhere_is_served_with_them() -
         await until(lambda: replica.answers.ready)
         await commit(store, service("a", 0.25))
         await commit(store, service("b", 0.75))
-        _, served = await replica.follower.commit([service("c", 0.5)], actor="t", reason="", expected={})
+        _, served = await replica.follower.commit([service("c", 0.5)], Terms(actor="t", reason=""))
         assert served
         assert [replica.rate(name) for name in "abc"] == [0.25, 0.75, 0.5]
 
@@ -114,7 +119,7 @@ async def test_answers_stay_while_the_store_is_away_and_writes_are_refused() -> 
         await until(lambda: replica.follower.problem == "gone")
         assert replica.rate("a") == 0.5
         with pytest.raises(StoreUnavailable):
-            await replica.follower.commit([service("a", 1)], actor="t", reason="", expected={})
+            await replica.follower.commit([service("a", 1)], Terms(actor="t", reason=""))
         staleness = replica.follower.staleness
         await until(lambda: replica.follower.staleness > staleness)
         store.fail(None)
@@ -201,11 +206,260 @@ async def test_a_store_with_another_id_is_never_followed_and_refuses_writes() ->
         problem = replica.follower.problem or ""
         assert ours in problem
         assert other.store_id in problem
-        assert "empty data folder" in problem
-        with pytest.raises(StoreUnavailable, match="empty data folder"):
-            await replica.follower.commit([service("a", 1)], actor="t", reason="", expected={})
+        assert "tracing-config store accept" in problem
+        with pytest.raises(StoreUnavailable, match="tracing-config store accept"):
+            await replica.follower.commit([service("a", 1)], Terms(actor="t", reason=""))
         assert replica.rate("a") == 0.5
         assert len(store.revisions) == 3
+
+
+async def another_store(rate: float) -> MemoryStore:
+    """A store with other commits under the same numbers, and more of them."""
+    other = MemoryStore()
+    for number in range(3):
+        await commit(other, service("a", rate), service(f"other-{number}", rate))
+    return other
+
+
+async def test_an_accepted_store_is_followed_by_every_replica_of_the_one_whose_place_it_took() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5), service("gone", 0.5))
+    async with following(store) as one, following(store) as two:
+        await until(lambda: one.answers.ready and two.answers.ready)
+        abandoned, other = one.served.point, await another_store(0.75)
+        store.be_replaced_by(other)
+        store.news.set()
+        await until(lambda: one.follower.foreign is not None and two.follower.foreign is not None)
+        with capture_logs() as logs:
+            await one.follower.accept(other.store_id)
+            assert one.served.point == (await store.head()).point
+            await until(lambda: two.served.point == one.served.point)
+        for replica in (one, two):
+            assert (replica.rate("a"), replica.rate("gone")) == (0.75, 0.001)
+            assert replica.lost == [abandoned]
+            assert replica.follower.foreign is None
+            _, served = await replica.follower.commit([service("a", 0.25)], Terms(actor="t", reason=""))
+            assert served
+        told = [log for log in logs if "another store was accepted" in log["event"]]
+        assert [(log["log_level"], log["served"], log["store"]) for log in told] == [
+            ("warning", str(abandoned), other.store_id)
+        ] * 2
+        assert (one.follower.histories_lost, two.follower.histories_lost) == (0, 0)
+        assert one.follower.problem is None
+
+
+async def test_answers_stay_until_the_accepted_store_is_loaded_whole() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        other = await another_store(0.75)
+        other.accepted = (store.store_id,)
+        store.checksum_error = 1
+        store.be_replaced_by(other)
+        await until(lambda: replica.follower.mismatches > 1)
+        assert replica.rate("a") == 0.5
+        with pytest.raises(StoreUnavailable):
+            await replica.follower.commit([service("a", 1)], Terms(actor="t", reason=""))
+        store.checksum_error = 0
+        await until(lambda: replica.rate("a") == 0.75)
+
+
+async def test_a_start_from_a_copy_of_the_old_store_follows_the_accepted_one() -> None:
+    old = MemoryStore()
+    await commit(old, service("a", 0.5))
+    other = await another_store(0.75)
+    other.accepted = (old.store_id,)
+    async with following(other, await base_of(old)) as replica:
+        await until(lambda: replica.answers.ready)
+        await until(lambda: replica.rate("a") == 0.75)
+        assert replica.served.accepted == (old.store_id,)
+
+
+async def test_a_store_that_was_accepted_in_place_of_a_third_one_is_not_followed() -> None:
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        other = await another_store(0.75)
+        other.accepted = ("0" * 32,)
+        store.be_replaced_by(other)
+        await until(lambda: replica.follower.foreign is not None)
+        assert replica.rate("a") == 0.001
+
+
+async def test_only_what_is_there_can_be_accepted() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        ours, other = store.store_id, await another_store(0.75)
+        for named in (ours, other.store_id, None):
+            with pytest.raises(NothingToAccept):
+                await replica.follower.accept(named)
+        store.be_replaced_by(other)
+        for named in (ours, "0" * 32, None):
+            with pytest.raises(AnotherStore) as caught:
+                await replica.follower.accept(named)
+            assert (caught.value.found, caught.value.served) == (other.store_id, ours)
+        assert store.accepted == ()
+        store.fail(StoreUnavailable("gone"))
+        with pytest.raises(StoreUnavailable):
+            await replica.follower.accept(other.store_id)
+        assert replica.rate("a") == 0.5
+
+
+async def test_an_emptied_database_is_filled_and_followed_when_it_is_accepted() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as one, following(store) as two:
+        await until(lambda: one.answers.ready and two.answers.ready)
+        ours = store.store_id
+        store.empty = True
+        store.news.set()
+        await until(lambda: one.follower.problem is not None and two.follower.problem is not None)
+        with pytest.raises(AnotherStore) as caught:
+            await one.follower.accept(ours)
+        assert caught.value.found is None
+        assert store.empty
+        assert one.rate("a") == 0.5
+        await one.follower.accept(None)
+        assert store.accepted == (ours,)
+        await until(lambda: two.rate("a") == 0.001)
+        for replica in (one, two):
+            _, served = await replica.follower.commit([service("b", 0.25)], Terms(actor="t", reason=""))
+            assert served
+
+
+class RestoredMeanwhile(MemoryStore):
+    """Somebody restores a store in the emptied database at the moment when it is to be filled."""
+
+    restored: MemoryStore | None = None
+
+    async def open(self, *, create: bool = True) -> None:
+        if create and self.restored is not None:
+            self.be_replaced_by(self.restored)
+        await super().open(create=create)
+
+
+async def test_what_was_restored_instead_of_staying_empty_is_not_accepted_unnamed() -> None:
+    store = RestoredMeanwhile()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.restored = await another_store(0.75)
+        store.empty = True
+        with pytest.raises(AnotherStore) as caught:
+            await replica.follower.accept(None)
+        assert caught.value.found == store.restored.store_id
+        assert store.accepted == ()
+        assert replica.rate("a") == 0.5
+
+
+async def test_a_refresh_serves_what_stands_in_the_store_at_the_same_point() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        point = replica.served.point
+        key = Key("service", "a")
+        stored = store.revisions[-1][1][key]
+        store.revisions[-1][1][key] = Stored(stored.revision, stored.commit_id, stored.body.replace(b"0.5", b"0.75"))
+        assert replica.rate("a") == 0.5
+        await replica.follower.refresh()
+        assert replica.rate("a") == 0.75
+        assert replica.served.point == point
+
+
+async def test_a_refresh_changes_nothing_while_the_store_is_away_or_another() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.fail(StoreUnavailable("gone"))
+        with pytest.raises(StoreUnavailable, match="gone"):
+            await replica.follower.refresh()
+        store.fail(None)
+        store.be_replaced_by(await another_store(0.75))
+        with pytest.raises(StoreUnavailable, match="store accept"):
+            await replica.follower.refresh()
+        assert replica.rate("a") == 0.5
+
+
+class WatchedLoads(MemoryStore):
+    """Tells how many loads were open at once, and lets somebody commit while the next ones begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_loads = self.most_open_loads = 0
+        self.at_begin: list[Callable[[], Awaitable[object]]] = []
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Load]:
+        self.open_loads += 1
+        self.most_open_loads = max(self.most_open_loads, self.open_loads)
+        async with super().load() as load:
+            if self.at_begin:
+                await self.at_begin.pop()()
+            yield load
+            await asyncio.sleep(0)
+        self.open_loads -= 1
+
+
+async def test_a_refresh_that_a_commit_overtakes_begins_again() -> None:
+    store = WatchedLoads()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        key = Key("service", "a")
+        stored = store.revisions[-1][1][key]
+
+        def commit_b(rate: float) -> Callable[[], Awaitable[object]]:
+            return lambda: replica.follower.commit([service("b", rate)], Terms(actor="t", reason=""))
+
+        store.at_begin = [commit_b(0.25), commit_b(0.75)]
+        store.revisions[-1][1][key] = Stored(stored.revision, stored.commit_id, stored.body.replace(b"0.5", b"0.75"))
+        await replica.follower.refresh()
+        assert (replica.rate("a"), replica.rate("b")) == (0.75, 0.25)
+        assert replica.served.point == (await store.head()).point
+
+
+async def test_a_refresh_gives_up_when_commits_never_stop() -> None:
+    store = WatchedLoads()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        rates = iter(range(1000))
+        store.at_begin = [
+            lambda: replica.follower.commit([service("b", next(rates) / 1000)], Terms(actor="t", reason=""))
+            for _ in range(1000)
+        ]
+        with pytest.raises(StoreUnavailable, match="again and again"):
+            await replica.follower.refresh()
+        assert replica.served.point == (await store.head()).point
+
+
+async def test_two_refreshes_load_one_after_the_other() -> None:
+    store = WatchedLoads()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        await asyncio.gather(*(replica.follower.refresh() for _ in range(5)))
+        assert store.most_open_loads == 1
+
+
+async def test_refreshes_and_commits_at_once_lose_no_commit() -> None:
+    store = MemoryStore()
+    await commit(store, *(service(f"s{number}", 0.25) for number in range(3000)))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        refreshes = [asyncio.create_task(replica.follower.refresh()) for _ in range(2)]
+        rates = [number / 64 for number in range(1, 33)]
+        for rate in rates:
+            _, served = await replica.follower.commit([service("a", rate)], Terms(actor="t", reason=""))
+            assert served
+            assert replica.rate("a") == rate
+        await asyncio.gather(*refreshes)
+        assert replica.rate("a") == rates[-1]
+        assert replica.served.point == (await store.head()).point
 
 
 async def test_changes_that_miss_the_checksum_are_not_taken_until_they_fit() -> None:

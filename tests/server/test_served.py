@@ -6,6 +6,7 @@ from sampling.strategies_file import NO_FILE
 from sampling.strategies_file_reader import read
 from server.answers import Answers
 from server.served import Served
+from storage.interface import Terms
 from tests.server.following import base_of, commit, replace_with, service
 from tests.server.memory_store import MemoryStore
 
@@ -14,7 +15,7 @@ async def test_a_file_that_changes_while_a_large_change_is_prepared_is_kept() ->
     store = MemoryStore()
     served = Served(Answers(), NO_FILE)
     await replace_with(served, await base_of(store))
-    committed = await store.commit([service(f"s{number}", 0.5) for number in range(3000)], actor="t", reason="")
+    committed = await store.commit([service(f"s{number}", 0.5) for number in range(3000)], Terms(actor="t", reason=""))
     preparing = asyncio.create_task(served.take(committed.head, committed.changes))
     file = NO_FILE
     while not preparing.done():
@@ -34,7 +35,7 @@ async def test_a_load_that_was_begun_before_a_commit_does_not_undo_it() -> None:
     await replace_with(served, await base_of(store))
     before, head = served.point, await store.head()
     async with store.load() as load:
-        committed = await store.commit([service("a", 0.5)], actor="t", reason="")
+        committed = await store.commit([service("a", 0.5)], Terms(actor="t", reason=""))
         await served.take(committed.head, committed.changes)
         await served.replace(head, load, instead_of=before)
     assert served.point == committed.head.point

@@ -3,9 +3,17 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from server.settings import PREFIX, SettingError, Settings, read_settings
+from server.settings import PREFIX, SettingError, Settings, Source, read_settings
+
+SECRETS = f"{'a' * 32},{'b' * 40}"
+
+
+def values(settings: Settings) -> Settings:
+    """Without where they came from."""
+    return msgspec.structs.replace(settings, sources={})
 
 
 def test_nothing_set_is_sqlite_on_loopback_with_the_known_ports() -> None:
@@ -27,6 +35,12 @@ def test_every_value_is_read() -> None:
             "TRACING_CONFIG_DATABASE_POOL_MAX": "20",
             "TRACING_CONFIG_REDIS_URL": "rediss://host",
             "TRACING_CONFIG_ADMIN_TOKEN": "0123456789abcdef",
+            "TRACING_CONFIG_TOKENS_FILE": "/tokens.json",
+            "TRACING_CONFIG_JWT_SECRETS": f" {SECRETS.replace(',', ' , ')} ",
+            "TRACING_CONFIG_JWT_ISSUER": "https://issuer",
+            "TRACING_CONFIG_JWT_AUDIENCE": "tracing-config",
+            "TRACING_CONFIG_TRUSTED_PROXIES": "2",
+            "TRACING_CONFIG_IMPORT_MAX_BYTES": "1048576",
             "TRACING_CONFIG_DRAIN_SECONDS": "2.5",
             "TRACING_CONFIG_POLL_SERVER": "grpcio",
             "LOG_LEVEL": "debug",
@@ -35,6 +49,10 @@ def test_every_value_is_read() -> None:
     assert settings.grpc_ports == (1, 2)
     assert settings.data_dir == Path("/data")
     assert settings.database_pool_max == 20
+    assert settings.tokens_file == Path("/tokens.json")
+    assert settings.jwt_secrets == tuple(SECRETS.split(","))
+    assert (settings.jwt_issuer, settings.jwt_audience) == ("https://issuer", "tracing-config")
+    assert (settings.trusted_proxies, settings.import_max_bytes) == (2, 1048576)
     assert (settings.drain_seconds, settings.poll_server, settings.log_level) == (2.5, "grpcio", "DEBUG")
 
 
@@ -54,6 +72,24 @@ def test_every_value_is_read() -> None:
         ("TRACING_CONFIG_POLL_SERVER", "nginx"),
         ("TRACING_CONFIG_ADMIN_TOKEN", "short"),
         ("TRACING_CONFIG_ADMIN_TOKEN_FILE", "/nowhere"),
+        ("TRACING_CONFIG_ADMIN_TOKEN", "x" * 2000),
+        ("TRACING_CONFIG_JWT_SECRETS", "a" * 31),
+        ("TRACING_CONFIG_JWT_SECRETS", f"{'a' * 32},"),
+        ("TRACING_CONFIG_JWT_SECRETS", f"{'a' * 32},{'b' * 31}"),
+        ("TRACING_CONFIG_JWT_SECRETS", f"{'a' * 32},{'a' * 32}"),
+        ("TRACING_CONFIG_JWT_SECRETS", f"{'a' * 32}\n{'b' * 32}"),
+        ("TRACING_CONFIG_JWT_SECRETS", f"ssh-rsa {'a' * 32}"),
+        ("TRACING_CONFIG_JWT_SECRETS", ",".join(f"{number:032}" for number in range(11))),
+        ("TRACING_CONFIG_JWT_SECRETS_FILE", "/nowhere"),
+        ("TRACING_CONFIG_JWT_ISSUER", "x" * 1025),
+        ("TRACING_CONFIG_JWT_AUDIENCE", "a\x00b"),
+        ("TRACING_CONFIG_TRUSTED_PROXIES", "11"),
+        ("TRACING_CONFIG_TRUSTED_PROXIES", "-1"),
+        ("TRACING_CONFIG_TRUSTED_PROXIES", "10.0.0.0/8"),
+        ("TRACING_CONFIG_IMPORT_MAX_BYTES", "1048575"),
+        ("TRACING_CONFIG_IMPORT_MAX_BYTES", "1073741825"),
+        ("TRACING_CONFIG_IMPORT_MAX_BYTES", "64M"),
+        ("TRACING_CONFIG_IMPORT_MAX_BYTES", "9" * 5000),
         ("TRACING_CONFIG_DRAIN_SECONDS", "nan"),
         ("LOG_LEVEL", "loud"),
     ],
@@ -79,9 +115,58 @@ def test_a_secret_can_come_from_a_file_but_not_from_both(tmp_path: Path) -> None
         read_settings({**given, "TRACING_CONFIG_ADMIN_TOKEN": "fedcba9876543210"})
 
 
-def test_a_bad_secret_is_not_repeated_in_the_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff", b"x" * 70_000])
+def test_a_file_that_holds_no_secret_is_refused_and_not_taken_for_a_setting_left_out(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(content)
+    for name in ("DATABASE_URL", "REDIS_URL", "ADMIN_TOKEN", "JWT_SECRETS"):
+        with pytest.raises(SettingError, match=f"TRACING_CONFIG_{name}_FILE") as error:
+            read_settings({f"TRACING_CONFIG_{name}_FILE": str(file)})
+        assert str(file) in str(error.value)
+
+
+def test_secrets_of_a_file_are_a_list_too(tmp_path: Path) -> None:
+    file = tmp_path / "secrets"
+    file.write_text(f"{SECRETS}\n")
+    settings = read_settings({"TRACING_CONFIG_JWT_SECRETS_FILE": str(file)})
+    assert settings.jwt_secrets == tuple(SECRETS.split(","))
+
+
+def test_settings_know_where_they_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef")
+    settings = read_settings(
+        {
+            "TRACING_CONFIG_HOST": "::1",
+            "LOG_LEVEL": "INFO",
+            "TRACING_CONFIG_ADMIN_TOKEN_FILE": str(file),
+            "TRACING_CONFIG_DATA_DIR": "",
+        }
+    )
+    assert settings.sources == {
+        "host": Source("TRACING_CONFIG_HOST"),
+        "log_level": Source("LOG_LEVEL"),
+        "admin_token": Source("TRACING_CONFIG_ADMIN_TOKEN_FILE", file),
+    }
+
+
+@pytest.mark.parametrize("name", ["ADMIN_TOKEN", "JWT_SECRETS"])
+def test_a_weak_secret_is_not_repeated_in_the_error(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    for secret in ("hunter2", f"hunter2{'x' * 40} {'x' * 40}"):
+        file.write_text(secret)
+        for given in ({f"TRACING_CONFIG_{name}_FILE": str(file)}, {f"TRACING_CONFIG_{name}": secret}):
+            with pytest.raises(SettingError, match=name) as error:
+                read_settings(given)
+            assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["mysql://user:hunter2@host", "postgresql://user:hunter2℀@host", "postgresql://a:hunter2@[x"]
+)
+def test_a_bad_address_is_not_repeated_in_the_error(tmp_path: Path, address: str) -> None:
     file = tmp_path / "url"
-    file.write_text("mysql://user:hunter2@host")
+    file.write_text(address)
     for given in ({"TRACING_CONFIG_DATABASE_URL_FILE": str(file)}, {"TRACING_CONFIG_DATABASE_URL": file.read_text()}):
         with pytest.raises(SettingError) as error:
             read_settings(given)
@@ -97,6 +182,7 @@ def test_variables_that_kubernetes_injects_are_ignored() -> None:
 def test_the_example_documents_exactly_the_settings_with_their_defaults() -> None:
     text = (Path(__file__).parents[2] / "deploy" / "example.env").read_text()
     documented = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text, re.MULTILINE))
-    names = {name.upper() if name == "log_level" else PREFIX + name.upper() for name in Settings.__struct_fields__}
-    assert set(documented) == names
-    assert read_settings({name: value for name, value in documented.items() if value and "<" not in value}) == Settings()
+    fields = set(Settings.__struct_fields__) - {"sources"}
+    assert set(documented) == {name.upper() if name == "log_level" else PREFIX + name.upper() for name in fields}
+    settings = read_settings({name: value for name, value in documented.items() if value and "<" not in value})
+    assert values(settings) == Settings()

@@ -122,6 +122,47 @@ class CopiesContract:
         assert await place.copies().write(other) is False
         assert await place.copies().read() == there
 
+    @pytest.mark.parametrize("checked_at", [999.0, 1000.0, 1001.0])
+    async def test_the_point_that_is_there_is_written_again_where_that_is_asked_for(
+        self, place: Place, checked_at: float
+    ) -> None:
+        await place.copies().write(copy_of(checked_at=1000.0))
+        again = copy_of(checked_at=checked_at)
+        assert await place.copies().write(again, again=True) is True
+        header = await place.copies().header()
+        assert header is not None
+        assert header.checked_at == checked_at
+
+    async def test_a_newer_copy_stays_also_where_the_point_would_be_written_again(self, place: Place) -> None:
+        there = copy_of(revision=8, checked_at=1000.0)
+        await place.copies().write(there)
+        assert await place.copies().write(copy_of(revision=7, checked_at=999.0), again=True) is False
+        assert await place.copies().write(copy_of(store_id=OTHER_STORE_ID, checked_at=2000.0), again=True) is False
+        assert await place.copies().read() == there
+
+    async def test_a_damaged_copy_is_written_again_under_the_same_header_and_read(self, place: Place) -> None:
+        there, replica = copy_of(checked_at=1000.0), place.copies()
+        await replica.write(there)
+        await place.put(_flipped(await place.bytes_there(), 300))
+        with pytest.raises(CopyInvalid):
+            await replica.read()
+        assert await replica.write(there, again=True) is True
+        assert await replica.read() == there
+
+    async def test_the_copy_of_an_accepted_store_is_replaced_by_a_later_one_and_does_not_come_back(self, place: Place) -> None:
+        old = copy_of(checked_at=1000.0)
+        await place.copies().write(old)
+        accepted = ["0" * 32, STORE_ID]
+        earlier = copy_of(LARGE, store_id=OTHER_STORE_ID, revision=1, checked_at=999.0)
+        assert await place.copies().write(earlier, accepted=accepted) is False
+        assert await place.copies().read() == old
+        new = copy_of(LARGE, store_id=OTHER_STORE_ID, revision=1, checked_at=1001.0)
+        assert await place.copies().write(new, accepted=["0" * 32]) is False
+        assert await place.copies().write(new, accepted=accepted) is True
+        assert await place.copies().read() == new
+        assert await place.copies().write(copy_of(revision=9, checked_at=2000.0)) is False
+        assert await place.copies().read() == new
+
     @pytest.mark.parametrize("shape", GARBAGE)
     async def test_garbage_is_never_a_copy_and_is_replaced(self, place: Place, shape: str) -> None:
         there = copy_of(checked_at=1000.0)

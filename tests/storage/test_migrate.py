@@ -12,6 +12,7 @@ import pytest
 from sampling.records import SILENT_DEFAULT, Change, Key, Stored, encode_record
 from storage.checksum import checksum_of
 from storage.errors import StoreUnusable
+from storage.history import Difference, Wanted
 from storage.migrate import Migration, migrations
 from storage.postgres.connection import WRITE_SETTINGS, connect, translated
 from storage.postgres.migrate import migrate as migrate_postgres
@@ -19,10 +20,12 @@ from storage.sqlite.connection import Connection
 from storage.sqlite.connection import translated as sqlite_translated
 from storage.sqlite.migrate import migrate as migrate_sqlite
 from tests.contract.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.contract.writes import DEFAULT, commit, deletion, everything, service
 
-SECOND = Migration(2, "second", "CREATE TABLE two (x integer);\nINSERT INTO two VALUES (1);\n", oldest_program=1)
-BREAKING = SECOND._replace(oldest_program=2)
-BROKEN = SECOND._replace(sql=SECOND.sql + "INSERT INTO missing VALUES (1);\n")
+OURS = len(migrations("sqlite"))
+NEXT = Migration(OURS + 1, "next", "CREATE TABLE two (x integer);\nINSERT INTO two VALUES (1);\n", oldest_program=1)
+BREAKING = NEXT._replace(oldest_program=OURS + 1)
+BROKEN = NEXT._replace(sql=NEXT.sql + "INSERT INTO missing VALUES (1);\n")
 
 
 class Migrated(ABC):
@@ -107,7 +110,7 @@ def test_the_first_migration_holds_the_silent_default_and_its_checksum(product: 
 
 
 async def test_a_database_is_brought_up_to_date_once(migrated: Migrated) -> None:
-    known = [*migrations(migrated.product), SECOND]
+    known = [*migrations(migrated.product), NEXT]
     await migrated.migrate(known[:1])
     store_id = await migrated.database.ask("SELECT store_id FROM store")
     for _ in range(2):
@@ -119,37 +122,71 @@ async def test_a_database_is_brought_up_to_date_once(migrated: Migrated) -> None
 
 
 async def test_a_migration_that_fails_leaves_nothing_and_can_be_mended(migrated: Migrated) -> None:
-    first = migrations(migrated.product)
+    known = migrations(migrated.product)
     with pytest.raises(StoreUnusable, match="missing"):
-        await migrated.migrate([*first, BROKEN])
+        await migrated.migrate([*known, BROKEN])
     assert await migrated.tables() == {"store"}
-    await migrated.migrate([*first, SECOND])
+    await migrated.migrate([*known, NEXT])
     assert await migrated.tables() == {"store", "two"}
 
 
 async def test_a_program_that_was_rolled_back_starts_on_a_schema_that_allows_it(migrated: Migrated) -> None:
-    first = migrations(migrated.product)
-    await migrated.migrate([*first, SECOND])
-    await migrated.migrate(first)
+    known = migrations(migrated.product)
+    await migrated.migrate([*known, NEXT])
+    await migrated.migrate(known)
     store = migrated.database.new_store()
     await store.open()
     await store.close()
 
 
 async def test_a_program_that_is_too_old_is_refused(migrated: Migrated) -> None:
-    first = migrations(migrated.product)
-    await migrated.migrate([*first, BREAKING])
+    known = migrations(migrated.product)
+    await migrated.migrate([*known, BREAKING])
     store = migrated.database.new_store()
-    with pytest.raises(StoreUnusable, match="needs a program that knows schema 2; this one knows 1: start a newer"):
+    with pytest.raises(
+        StoreUnusable, match=f"needs a program that knows schema {OURS + 1}; this one knows {OURS}: start a newer"
+    ):
         await store.open()
     await store.close()
 
 
 async def test_a_migration_of_another_text_is_refused(migrated: Migrated) -> None:
-    first = migrations(migrated.product)
-    await migrated.migrate([*first, SECOND])
-    with pytest.raises(StoreUnusable, match="schema 2 was made by another text"):
-        await migrated.migrate([*first, SECOND._replace(sql=SECOND.sql + "\n")])
+    known = migrations(migrated.product)
+    await migrated.migrate([*known, NEXT])
+    with pytest.raises(StoreUnusable, match=f"schema {OURS + 1} was made by another text"):
+        await migrated.migrate([*known, NEXT._replace(sql=NEXT.sql + "\n")])
+
+
+async def test_a_database_of_the_first_program_tells_of_its_past_once_it_is_opened(migrated: Migrated) -> None:
+    ask = migrated.database.ask
+    await migrated.migrate(migrations(migrated.product)[:1])
+    write = service("a")
+    assert write.body is not None
+    text, record = write.body.decode(), Stored(1, "c" * 16, write.body)
+    checksum = checksum_of([Change(write.key, record), Change(DEFAULT, Stored(0, "", b""))])
+    then = "(SELECT created_at FROM revisions WHERE revision = 0)"
+    await ask(f"INSERT INTO revisions VALUES (1, '{'c' * 16}', {then}, 'me', 'why', '{checksum:016x}')")
+    await ask(f"INSERT INTO changes VALUES (1, 0, 'service', 'a', NULL, '{text}')")
+    await ask(
+        "INSERT INTO tracing_configurations (service_name, record, revision, commit_id, created_at, updated_at)"
+        f" VALUES ('a', '{text}', 1, '{'c' * 16}', {then}, {then})"
+    )
+    await ask("UPDATE store SET revision = 1")
+
+    store = migrated.database.new_store()
+    await store.open(create=False)
+    head = await store.head()
+    assert (head.point.revision, head.checksum, head.accepted) == (1, checksum, ())
+    before = await everything(store)
+    assert before[write.key] == record
+    [change] = await store.logged(Wanted(name="a"), 10)
+    assert (change.revision, change.after) == (await store.revision(1), write.body)
+    assert (await store.differences(0, None)).records == [Difference(write.key, None, write.body)]
+    await store.accept("0" * 32)
+    assert (await commit(store, deletion(write))).head.point.revision == 2
+    async with store.state_at(1) as load:
+        assert {each.key: each.record async for chunk in load for each in chunk} == before
+    await store.close()
 
 
 async def test_tables_of_another_program_are_not_touched(migrated: Migrated) -> None:

@@ -224,7 +224,7 @@ async def test_a_backup_restored_in_one_transaction_is_read_by_open_connections(
     before = await commit(store, service("a"))
     await bodies(store)
     await store.changes_since(0)
-    restored = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;" + migrations("postgres")[0].sql
+    restored = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;" + "".join(one.sql for one in migrations("postgres"))
     await run(database, restored)
     head = await store.head(1)
     assert (head.point.revision, head.commit_at_served) == (0, None)

@@ -9,6 +9,7 @@ import pytest
 
 import storage.postgres.reader
 from storage.errors import StoreUnavailable, StoreUnusable
+from storage.history import Wanted
 from storage.postgres import PostgresStore
 from tests.contract.databases import PostgresDatabase
 from tests.contract.writes import bodies, commit, everything, service
@@ -116,7 +117,7 @@ async def test_a_frozen_server_is_told_of_in_time_and_its_return_needs_nobody(
 async def test_a_server_that_freezes_during_a_load_is_told_of(
     server: StandbyServer, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.postgres.store.ROWS_SECONDS", 0.5)
+    monkeypatch.setattr(storage.postgres.reader, "ROWS_SECONDS", 0.5)
     await commit(store, *(service(f"s{number}") for number in range(3_000)))
 
     async def load_and_freeze() -> None:
@@ -164,8 +165,11 @@ async def test_a_standby_is_read_from_until_it_is_promoted(
         head = await reader.head(1)
         assert (head.in_recovery, head.point.revision, head.commit_at_served) == (True, 1, head.point.commit_id)
         assert len(await bodies(reader)) == 2
-        with pytest.raises(StoreUnavailable, match="read-only standby"):
-            await commit(reader, service("a"))
+        for refused in (commit(reader, service("a")), reader.accept("0" * 32)):
+            with pytest.raises(StoreUnavailable, match="read-only standby"):
+                await refused
+        assert [change.revision.revision for change in await reader.logged(Wanted(), 10)] == [1, 0]
+        assert len((await reader.differences(0, None)).records) == 1
     await PostgresDatabase(url).ask("SELECT pg_promote()")
     assert not (await store.head()).in_recovery
     await forget_news(store)

@@ -1,0 +1,122 @@
+"""How commands print: tables and colours on a terminal, plain aligned lines elsewhere, the server's JSON with ``--json``."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the server's JSON and nothing else.")]
+
+SHOWN_OPERATIONS = 5
+
+LAID_OUT_ROWS = 1000
+"""A longer table is printed as elsewhere on a terminal too: laying it out takes longer than reading it."""
+
+
+def print_json(value: object) -> None:
+    """As it came, but for what a terminal would obey: that is written with escapes of JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    for line in text.split("\n"):
+        print(line if line.isprintable() else "".join(_in_json(character) for character in line))
+
+
+def _in_json(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
+
+
+def escaped(text: str) -> str:
+    """A text from elsewhere, without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def say(text: str = "", style: str = "") -> None:
+    """A line; ``style`` is for a terminal (``bold``, ``red``, ...)."""
+    text = escaped(text)
+    if not style or not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.text import Text  # noqa: PLC0415
+
+    console_of(sys.stdout).print(Text(text, style), soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """A line for the reader that is no result: on standard error."""
+    print(escaped(text), file=sys.stderr)
+
+
+def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns with headings."""
+    titles = [heading.upper() for heading in headings]
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and len(cells) <= LAID_OUT_ROWS:
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        console_of(sys.stdout).print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+    for row in (titles, *cells):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@lru_cache(1)
+def console_of(stream: TextIO) -> "Console":
+    """Where there is a terminal."""
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+
+    return Console(file=stream, soft_wrap=False, highlight=False, markup=False, emoji=False)
+
+
+def strategy_text(strategy: Mapping[str, Any] | None) -> str:
+    """A sampling strategy in a few words, those of the options."""
+    if strategy is None:
+        return "-"
+    if strategy["type"] == "ratelimiting":
+        return f"rate limit {number(strategy['param'])}/s"
+    bound = strategy.get("lowerBoundTracesPerSecond", 0)
+    return f"probability {number(strategy['param'])}" + (f", lower bound {number(bound)}/s" if bound else "")
+
+
+def number(value: float) -> str:
+    """Shortest, as people write it."""
+    if value == int(value):
+        return str(int(value))
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def answer_text(effective: Mapping[str, Any]) -> str:
+    """An answer of a poll in a few words."""
+    return rules_text(effective["strategy"], effective.get("operations"))
+
+
+def rules_text(strategy: Mapping[str, Any] | None, operations: Sequence[Mapping[str, Any]] | None) -> str:
+    """A strategy and operation strategies in a few words."""
+    if not operations:
+        return strategy_text(strategy)
+    text = ", ".join(f"{one['operation']} {number(one['param'])}" for one in operations[:SHOWN_OPERATIONS])
+    more = f", {len(operations) - SHOWN_OPERATIONS} more" if len(operations) > SHOWN_OPERATIONS else ""
+    return f"{text}{more}" if strategy is None else f"{strategy_text(strategy)}; {text}{more}"
+
+
+def moment(instant: str) -> str:
+    """An instant of the server to the second, for a table."""
+    date, dot, rest = instant.partition(".")
+    return f"{date}Z" if dot and rest.endswith("Z") else instant
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"

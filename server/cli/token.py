@@ -1,0 +1,71 @@
+"""``tracing-config token``: tokens of the configuration API, kept by their hashes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from server.sidecar.identity import Role, identity_of
+from server.sidecar.tokens import add_to_token_file, entry_of, make_token
+
+commands = typer.Typer(name="token", help="Make tokens of the configuration API.", no_args_is_help=True)
+
+
+@commands.callback()
+def token() -> None:
+    """Make tokens of the configuration API."""
+
+
+@commands.command(
+    epilog="Example: tracing-config token create ci --role editor --service 'team-*' --file tokens.json",
+)
+def create(
+    name: Annotated[str, typer.Argument(help="Who will use it: the actor of every change that is made with it.")],
+    *,
+    role: Annotated[Role, typer.Option("--role", help="What it may: read; also write; also the admin endpoints.")],
+    services: Annotated[
+        list[str] | None,
+        typer.Option("--service", help="An editor may write services and boosts like this pattern only; repeat it for more."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="The file that TRACING_CONFIG_TOKENS_FILE names; the hash is added to it."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Make the token of this name in the file useless.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object with the token.")] = False,
+) -> None:
+    """Make a token and print it, once: only its hash is kept.
+
+    Without --file the entry for the file is printed on the standard error. A running server reads its file again within a
+    second.
+    """
+    try:
+        identity = identity_of(name, role, tuple(services) if services else None)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    made = make_token()
+    entry = entry_of(made, identity)
+    if file is not None:
+        try:
+            add_to_token_file(file, entry, replace=replace)
+        except ValueError as error:
+            _fail(str(error))
+        except OSError as error:
+            _fail(f"cannot write {file}: {error.strerror}; name a file in a folder of this user")
+        _tell(f"added {name} ({role}) to {file}; this token is not shown again:")
+    else:
+        _tell("add this entry to the list in the file that TRACING_CONFIG_TOKENS_FILE names:")
+        _tell(msgspec.json.encode(entry).decode())
+    print(json.dumps({"name": name, "role": role, "token": made}) if as_json else made)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _fail(reason: str) -> None:
+    _tell(f"tracing-config: {reason}")
+    raise typer.Exit(1)

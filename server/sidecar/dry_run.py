@@ -1,0 +1,104 @@
+"""What a write would do: the records that would change, and the answers that would. Nothing is committed."""
+
+from collections.abc import Generator, Sequence
+from itertools import chain
+from time import monotonic
+
+import msgspec
+
+from sampling.catalog import Catalog
+from sampling.effect import Effect, effect_of
+from sampling.records import Key, Kind, Stored
+from server.sidecar.parts import Parts
+from storage.commit import Batch, ChangedRow
+from storage.interface import Terms, Write
+from storage.pacing import paced
+
+SHOWN_RECORDS = 1000
+"""So many records are listed, the first ones of the batch."""
+
+SHOWN_BYTES = 8 * 1024 * 1024
+"""Fewer where their texts together would be longer than this."""
+
+EFFECT_SECONDS = 5.0
+
+
+class RecordDifference(msgspec.Struct, frozen=True):
+    """What becomes of one record; null is: no record."""
+
+    kind: Kind
+    name: str
+    before: msgspec.Raw | None
+    after: msgspec.Raw | None
+
+
+class DryRun(msgspec.Struct, frozen=True, rename="camel"):
+    """What a write would change if it were committed on top of ``revision``."""
+
+    dry_run: bool
+    revision: int
+    records: Sequence[RecordDifference]
+    """The first 1000, or 8 MiB of them."""
+
+    record_count: int
+    """All that would change."""
+
+    effect: Effect
+
+
+async def dry_run(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun:
+    """Plan a batch as a store would, on what is served.
+
+    Raises:
+        ValueError, StoreError: as ``Store.commit``.
+    """
+    batch = Batch(writes, terms)
+    await paced(batch.check())
+    before, head = await parts.served.fork()
+    await paced(batch.plan(head, await paced(_current(before, batch))))
+    after = await paced(before.copy_in_slices())
+    await paced(after.apply_in_slices(batch.changes))
+    names = parts.answers.names()
+    effect = await paced(effect_of(before, after, batch.changes, names, monotonic() + EFFECT_SECONDS))
+    return DryRun(
+        dry_run=True,
+        revision=head.point.revision,
+        records=_first(batch.rows),
+        record_count=len(batch.rows),
+        effect=effect,
+    )
+
+
+def _current(catalog: Catalog, batch: Batch) -> Generator[None, None, dict[Key, Stored]]:
+    """What is there of that which the batch writes or expects; yields after each slice of work."""
+    current = {}
+    for key in chain(batch.written, batch.terms.expected):
+        if (stored := catalog.records(key.kind).get(key.name)) is not None:
+            current[key] = stored
+        yield
+    return current
+
+
+def _first(rows: Sequence[ChangedRow]) -> list[RecordDifference]:
+    size = 0
+    shown: list[RecordDifference] = []
+    for row in rows[:SHOWN_RECORDS]:
+        size += len(row.before or b"") + len(row.after or b"")
+        if shown and size > SHOWN_BYTES:
+            break
+        shown.append(_difference(row))
+    return shown
+
+
+def _difference(row: ChangedRow) -> RecordDifference:
+    return RecordDifference(row.key.kind, row.key.name, raw(row.before), raw(row.after))
+
+
+def raw(body: bytes | None) -> msgspec.Raw | None:
+    """The text of a record as it goes into an answer; one that somebody broke behind the program's back, as a string."""
+    if body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=msgspec.Raw)
+    except ValueError:
+        return msgspec.Raw(msgspec.json.encode(body.decode(errors="replace")))

@@ -1,0 +1,71 @@
+"""What the sidecar's handlers work with: the parts of the process that they show and change."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aiohttp import web
+
+from sampling.catalog import Catalog
+from sampling.records import Key, Stored
+from server.answers import Answers
+from server.copies import CopyKeeper
+from server.follower import Follower
+from server.health import Health
+from server.served import Served
+from server.settings import Settings
+from server.sidecar.auth import Authentication
+from server.sidecar.errors import Problem
+from server.strategies_file import StrategiesFileWatch
+from server.telemetry.metrics import Metrics
+from server.validation import Validation
+from storage.errors import StoreUnavailable
+from storage.history import History
+from storage.interface import Copies, Point, Store
+
+
+class Parts(NamedTuple):
+    """One of each. ``copies`` and ``keepers`` have the same names: ``snapshot`` and, with Redis, ``hot copy``."""
+
+    settings: Settings
+    answers: Answers
+    served: Served
+    follower: Follower
+    store: Store
+    history: History
+    copies: Mapping[str, Copies]
+    keepers: Mapping[str, CopyKeeper]
+    strategies_file: StrategiesFileWatch | None
+    health: Health
+    metrics: Metrics
+    authentication: Authentication
+    validation: Validation
+
+    def loaded(self) -> tuple[Catalog, Point]:
+        """What is served, and its point.
+
+        Raises:
+            Problem: 503 before anything is loaded.
+        """
+        point = self.served.point
+        if point is None:
+            detail = "no configuration is loaded yet; see /actuator/health"
+            raise Problem(503, "not-ready", detail, headers={"Retry-After": "1"})
+        return self.served.catalog, point
+
+    def stored(self, key: Key) -> Stored | None:
+        """A record as it is served."""
+        catalog, _ = self.loaded()
+        return catalog.records(key.kind).get(key.name)
+
+    def log(self) -> History:
+        """The past of the store that is followed.
+
+        Raises:
+            StoreUnavailable: the store in its place is another one.
+        """
+        if self.follower.foreign is not None:
+            raise StoreUnavailable(self.follower.problem or "another store has taken the place of the followed one")
+        return self.history
+
+
+PARTS = web.AppKey("parts", Parts)

@@ -1,0 +1,37 @@
+"""Every route of the sidecar."""
+
+from server.sidecar import (
+    actuator,
+    admin_api,
+    batch_api,
+    boosts_api,
+    configprops,
+    default_api,
+    explain_api,
+    export_api,
+    history_api,
+    import_api,
+    policies_api,
+    rollback_api,
+    services_api,
+)
+from server.sidecar.openapi import openapi_route
+from server.sidecar.route import Routes
+
+ROUTES: Routes = [
+    *services_api.ROUTES,
+    *explain_api.ROUTES,
+    *policies_api.ROUTES,
+    *default_api.ROUTES,
+    *boosts_api.ROUTES,
+    *batch_api.ROUTES,
+    *history_api.ROUTES,
+    *rollback_api.ROUTES,
+    *export_api.ROUTES,
+    *import_api.ROUTES,
+    *admin_api.ROUTES,
+    *actuator.ROUTES,
+    *configprops.ROUTES,
+]
+
+ROUTES.append(openapi_route(ROUTES))

@@ -1,0 +1,90 @@
+"""How the log stands in the tables, and what is asked of it: the same in every store.
+
+Parameters are called ``$1``, ``$2``, ...
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sampling.records import Key, Kind
+from storage.history import Difference, LoggedChange, Revision, Wanted
+
+REVISION = "SELECT revision, commit_id, created_at, actor, reason, checksum FROM revisions WHERE revision = $1"
+
+STATE_AT = """
+SELECT changes.kind, changes.key, changes.revision, revisions.commit_id, changes.after
+FROM (SELECT key, kind, max(revision) AS revision FROM changes WHERE revision <= $1 GROUP BY key, kind) AS latest
+JOIN changes ON changes.key = latest.key AND changes.kind = latest.kind AND changes.revision = latest.revision
+JOIN revisions ON revisions.revision = changes.revision
+WHERE changes.after IS NOT NULL
+"""
+"""Every record as it was at a revision, as ``change_of`` takes them."""
+
+# No record is the empty text. The names of kinds are in the same order in every collation.
+DIFFERENCES = """
+SELECT changed.kind, changed.key, first.before, last.after
+FROM (
+    SELECT key, kind, min(revision) AS first, max(revision) AS last FROM changes
+    WHERE revision > $1 AND revision <= $2 GROUP BY key, kind
+) AS changed
+JOIN changes AS first ON first.key = changed.key AND first.kind = changed.kind AND first.revision = changed.first
+JOIN changes AS last ON last.key = changed.key AND last.kind = changed.kind AND last.revision = changed.last
+WHERE coalesce(first.before, '') <> coalesce(last.after, '')
+ORDER BY changed.kind, changed.key
+"""
+"""What became of each key between two revisions, the earlier one first."""
+
+_LOGGED = """
+SELECT revisions.revision, commit_id, created_at, actor, reason, position, kind, key, before, after
+FROM {tables} WHERE changes.revision = revisions.revision{conditions}
+ORDER BY changes.revision DESC, changes.position DESC LIMIT {limit:d}
+"""
+
+_BY_CHANGE = "changes CROSS JOIN revisions"
+_BY_REVISION = "revisions CROSS JOIN changes"
+
+
+def logged_query(wanted: Wanted, limit: int) -> tuple[str, list[str | int | datetime]]:
+    """The query for the changes that are wanted, as ``logged_change`` takes them, and its parameters."""
+    parameters: list[str | int | datetime] = []
+    conditions = ""
+
+    def add(condition: str, *values: str | int | datetime | None) -> None:
+        nonlocal conditions
+        given = [value for value in values if value is not None]
+        if given:
+            parameters.extend(given)
+            numbers = range(len(parameters) - len(given) + 1, len(parameters) + 1)
+            conditions += " AND " + condition.format(*(f"${number}" for number in numbers))
+
+    add("kind = {0}", wanted.kind)
+    add("key = {0}", wanted.name)
+    add("actor = {0}", wanted.actor)
+    add("substr(commit_id, 1, length(CAST({0} AS text))) = {0}", wanted.commit_id)
+    add("changes.revision = {0}", wanted.revision)
+    add("created_at >= {0}", wanted.since)
+    add("created_at < {0}", wanted.until)
+    # Of both tables, because no database concludes from one to the other.
+    add("revisions.revision <= {0} AND (changes.revision, changes.position) < ({0}, {1})", *(wanted.older_than or ()))
+    tables = _BY_CHANGE
+    if wanted.kind in {"policy", "boost"}:
+        conditions += " AND kind <> 'service'"  # So that the index without services fits.
+    elif wanted.name is None:
+        tables = _BY_REVISION
+    return _LOGGED.format(tables=tables, conditions=conditions, limit=limit), parameters
+
+
+def logged_change(revision: Revision, row: Sequence[Any]) -> LoggedChange:
+    """A change of this revision, of which the row has the rest."""
+    position, kind, name, before, after = row
+    return LoggedChange(revision, position, Key(kind, name), _body(before), _body(after))
+
+
+def difference(kind: Kind, name: str, before: str | None, after: str | None) -> Difference:
+    """A row of ``DIFFERENCES``."""
+    return Difference(Key(kind, name), _body(before), _body(after))
+
+
+def _body(record: str | None) -> bytes | None:
+    return None if record is None else record.encode()
