@@ -43,7 +43,7 @@ run: $(VENV)/.stamp-project ## Start the server (ARGS: options of `tracing-confi
 	@exec $(BIN)/tracing-config serve $(ARGS)
 
 test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, generated code is fresh
 	$(BIN)/ruff check .

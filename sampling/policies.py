@@ -88,12 +88,9 @@ def seconds(instant: datetime | None, absent: float) -> float:
     return absent if instant is None else instant.timestamp()
 
 
-_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
-
-
 def moment(instant: float) -> datetime:
-    """Seconds since the epoch as a date; beyond the years 1 to 9999 (another time zone can lead there) their nearest end."""
-    return datetime.fromtimestamp(min(max(instant, _FIRST), _LAST), UTC)
+    """Seconds since the epoch as a date."""
+    return datetime.fromtimestamp(instant, UTC)
 
 
 def moment_text(instant: float) -> str:

@@ -101,6 +101,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             health=health,
             metrics=metrics,
             authentication=authentication,
+            dry_runs=asyncio.Lock(),
             validation=Validation(follower=follower, served=served, store=store, copies=copies, strategies_file=watch),
         )
         sidecar = Sidecar(parts)

@@ -5,7 +5,6 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic, time
-from typing import NoReturn
 
 import msgspec
 import structlog
@@ -28,6 +27,8 @@ MISMATCH_SECONDS = 30.0
 
 REFRESH_ATTEMPTS = 10
 """How often a refresh begins again because a commit was served since it began."""
+
+_LAGGING = "the store is a standby that has not reached the served revision"
 
 _log = structlog.get_logger()
 
@@ -168,6 +169,7 @@ class Follower:
             with suppress(StoreUnusable):  # Its tables may be gone, which opening it finds out.
                 return await self._store.head(at.revision)
         self._opened = False
+        await self._store.close()
         try:
             await self._store.open(create=False)
         except StoreEmpty:
@@ -189,6 +191,9 @@ class Follower:
             except Exception as error:  # noqa: BLE001 - polls must outlive a defect of the follower
                 if not isinstance(error, StoreError):
                     _log.exception("a defect kept the follower from following; answers go on")
+                if isinstance(error, StoreUnusable):
+                    # A backup of an older schema may have been restored: opening it again brings that up to date.
+                    self._opened = False
                 self._failed(error)
                 await asyncio.sleep(min(5.0, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0))
 
@@ -210,8 +215,7 @@ class Follower:
         at = self._served.point
         head = await self._store.head(None if at is None else at.revision)
         self.clock_offset = head.clock - time()
-        if at is not None and at.store_id not in (head.point.store_id, *head.accepted):
-            self._refuse(head, at)
+        self._check_is_ours(head, at)
         self._served.accepted = head.accepted
         if at is None:
             await self._load(at)
@@ -220,7 +224,7 @@ class Follower:
         elif head.commit_at_served == at.commit_id:
             await self._move_forward(head, at)
         elif head.in_recovery:
-            raise StoreUnavailable("the store is a standby that has not reached the served revision")
+            raise StoreUnavailable(_LAGGING)
         else:
             await self._go_back(head, at)
 
@@ -241,13 +245,21 @@ class Follower:
         since = self._mismatch_since
         trust = at is None and since is not None and monotonic() - since > MISMATCH_SECONDS
         async with self._store.load() as load:
+            # Its connection may have come to another server than the one that was asked for the head.
+            self._check_is_ours(load.head, at)
+            point = load.head.point
+            if at is not None and load.head.in_recovery and point.store_id == at.store_id and point.revision < at.revision:
+                raise StoreUnavailable(_LAGGING)
             taken = await self._served.replace(load.head, load, instead_of=at, trust=trust)
         if trust:
             self._caught_up.set()
             raise ContentMismatch("the store's content misses its checksum; it is served because there is nothing else")
         return taken
 
-    def _refuse(self, head: Head, at: Point) -> NoReturn:
+    def _check_is_ours(self, head: Head, at: Point | None) -> None:
+        """Refuse another store, unless it was accepted in place of the followed one."""
+        if at is None or at.store_id in (head.point.store_id, *head.accepted):
+            return
         self.foreign = head.point
         raise StoreUnavailable(
             f"the store has the id {head.point.store_id}, what is served comes from {at.store_id}; "

@@ -41,7 +41,8 @@ class OwnedByAnother(StoreError):
         """``owners`` has every such record of the batch."""
         self.owners = owners
         key, owner = next(iter(owners.items()))
-        more = f", and {len(owners) - 1} more records are not this owner's" if len(owners) > 1 else ""
+        others = len(owners) - 1
+        more = f", and {others} more {'record is' if others == 1 else 'records are'} not this owner's" if others else ""
         super().__init__(f"{key.kind} {key.name!r} is managed by {owner!r}{more}")
 
 

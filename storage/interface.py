@@ -125,6 +125,7 @@ class Store(Protocol):
     async def open(self, *, create: bool = True) -> None:
         """Connect and bring the schema up to date. May be called again after a failure.
 
+        A store in a file stays with that file until ``close``: another that was put in its place is StoreUnusable.
         Without ``create`` an empty database is left empty, and StoreUnusable: a backup may be about to be restored there.
         """
         ...

@@ -37,12 +37,10 @@ ORDER BY changed.kind, changed.key
 
 _LOGGED = """
 SELECT revisions.revision, commit_id, created_at, actor, reason, position, kind, key, before, after
-FROM {tables} WHERE changes.revision = revisions.revision{conditions}
-ORDER BY changes.revision DESC, changes.position DESC LIMIT {limit:d}
+FROM {first} CROSS JOIN {second} WHERE changes.revision = revisions.revision{conditions}
+ORDER BY {first}.revision DESC, changes.position DESC LIMIT {limit:d}
 """
-
-_BY_CHANGE = "changes CROSS JOIN revisions"
-_BY_REVISION = "revisions CROSS JOIN changes"
+"""SQLite searches the first table first, and need not sort by what it has in order there."""
 
 
 def logged_query(wanted: Wanted, limit: int) -> tuple[str, list[str | int | datetime]]:
@@ -65,14 +63,13 @@ def logged_query(wanted: Wanted, limit: int) -> tuple[str, list[str | int | date
     add("changes.revision = {0}", wanted.revision)
     add("created_at >= {0}", wanted.since)
     add("created_at < {0}", wanted.until)
-    # Of both tables, because no database concludes from one to the other.
-    add("revisions.revision <= {0} AND (changes.revision, changes.position) < ({0}, {1})", *(wanted.older_than or ()))
-    tables = _BY_CHANGE
+    add("(changes.revision, changes.position) < ({0}, {1})", *(wanted.older_than or ()))
+    first, second = "changes", "revisions"
     if wanted.kind in {"policy", "boost"}:
         conditions += " AND kind <> 'service'"  # So that the index without services fits.
     elif wanted.name is None:
-        tables = _BY_REVISION
-    return _LOGGED.format(tables=tables, conditions=conditions, limit=limit), parameters
+        first, second = second, first
+    return _LOGGED.format(first=first, second=second, conditions=conditions, limit=limit), parameters
 
 
 def logged_change(revision: Revision, row: Sequence[Any]) -> LoggedChange:

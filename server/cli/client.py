@@ -146,8 +146,10 @@ def check_url(url: str) -> None:
         raise WrongUsage(f"--url, TRACING_CONFIG_URL: {url!r} must be like {DEFAULT_URL}")
 
 
-def path_of(kind: str, name: str | None = None) -> str:
+def path_of(kind: str, name: str | None = None, *, polled: bool = False) -> str:
     """The path of a record, or of all of a kind: ``service``, ``policy``, ``boost`` or ``default``.
+
+    ``polled``: any name that a client can poll will do, that is any bytes; a record's name is text.
 
     Raises:
         WrongUsage: for a name that cannot be in a path.
@@ -157,8 +159,10 @@ def path_of(kind: str, name: str | None = None) -> str:
         return f"/config/{below}"
     if name in ("", ".", ".."):
         raise WrongUsage(f"a {kind} called {name!r} cannot be asked for by its path")
-    # Any bytes can be polled, and so be explained.
-    return f"/config/{below}/{quote(name, safe='', errors='surrogateescape')}"
+    try:
+        return f"/config/{below}/{quote(name, safe='', errors='surrogateescape' if polled else 'strict')}"
+    except UnicodeEncodeError:
+        raise WrongUsage(f"the name of a {kind} must be valid UTF-8 text, and {name!r} is not") from None
 
 
 def is_loopback(url: str) -> bool:

@@ -16,7 +16,7 @@ def explain(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Tell what a service gets, and why. Shows who lost and for which reason, and what SDKs make of it."""
-    found = Server(url).ask("GET", f"{path_of('service', service)}/explain", params={"operation": operation})
+    found = Server(url).ask("GET", f"{path_of('service', service, polled=True)}/explain", params={"operation": operation})
     if as_json:
         print_json(found)
         return

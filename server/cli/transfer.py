@@ -83,6 +83,8 @@ def import_(
         print_json(answer)
     else:
         say_imported(answer)
+        if owner is None and (answer["written"] or answer["deleted"]):
+            say(f"`tracing-config rollback {answer['revision'] - 1}` takes it back.")
 
 
 def document_of(file: Path) -> "Document":
@@ -136,11 +138,10 @@ def _located(problem: dict[str, Any], document: "Document") -> dict[str, Any]:
 
 
 def say_imported(answer: Mapping[str, Any]) -> None:
-    """What an import did, and how it is undone."""
+    """What an import did."""
     say_import_warnings(answer)
     written, deleted, revision = answer["written"], answer["deleted"], answer["revision"]
     if not written and not deleted:
         say(f"Nothing to do: everything is so already (revision {revision}).")
         return
     say(f"{counted(written, 'record')} written, {deleted} deleted, {answer['unchanged']} unchanged (revision {revision})")
-    say(f"`tracing-config rollback {revision - 1}` takes it back.")

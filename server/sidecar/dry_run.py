@@ -52,6 +52,11 @@ async def dry_run(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun
     Raises:
         ValueError, StoreError: as ``Store.commit``.
     """
+    async with parts.dry_runs:
+        return await _planned(parts, writes, terms)
+
+
+async def _planned(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun:
     batch = Batch(writes, terms)
     await paced(batch.check())
     before, head = await parts.served.fork()

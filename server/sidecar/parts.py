@@ -1,5 +1,6 @@
 """What the sidecar's handlers work with: the parts of the process that they show and change."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ class Parts(NamedTuple):
     health: Health
     metrics: Metrics
     authentication: Authentication
+    dry_runs: asyncio.Lock
+    """One at a time: each works for seconds, and whoever may read may ask for it."""
     validation: Validation
 
     def loaded(self) -> tuple[Catalog, Point]:

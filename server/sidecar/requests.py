@@ -3,6 +3,7 @@
 import asyncio
 import re
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
@@ -131,9 +132,12 @@ def name_in_path(request: web.Request, field: str) -> str:
     Raises:
         InvalidField: 422 where no record can have that name.
     """
-    name: str = request.match_info[field]
     try:
+        # The router leaves bytes that are no UTF-8 as they were sent: `%FF` would become a name of its own.
+        name = unquote_to_bytes(request.rel_url.raw_parts[-1]).decode()
         check_name(field, name)
+    except UnicodeDecodeError:
+        raise InvalidField(field, "must be UTF-8, percent-encoded") from None
     except ValueError as error:
         raise invalid_record(error) from None
     return name

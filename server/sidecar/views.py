@@ -48,7 +48,7 @@ class NewBoost(BoostBody, frozen=True, kw_only=True):
     service: str
 
 
-_ALWAYS = frozenset({"managedBy", "revision", "coversFileEntry", "problem"})
+_ALWAYS = frozenset({"managedBy", "revision", "etag", "coversFileEntry", "problem"})
 
 READ_ONLY: Mapping[type, frozenset[str]] = {
     ServiceConfiguration: _ALWAYS | {"service", "source"},
@@ -58,6 +58,16 @@ READ_ONLY: Mapping[type, frozenset[str]] = {
     NewBoost: _ALWAYS | {"active"},
 }
 """Members of an answer that may come back in a body, where they say nothing: what was read can be edited and sent."""
+
+
+class StoredView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What every record has."""
+
+    revision: int
+    etag: str
+    """As in the header of the same name: what ``If-Match`` takes."""
+    problem: str | UnsetType = UNSET
+    """Why the record cannot be read, so that it says nothing: it was edited behind the program's back."""
 
 
 class ServiceView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -75,11 +85,12 @@ class ServiceView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     managed_by: str | None = None
     revision: int | None
     """None for an entry of the strategies file."""
+    etag: str | None
     problem: str | UnsetType = UNSET
-    """Why the record cannot be read, so that it says nothing: it was edited behind the program's back."""
+    """As in ``StoredView``."""
 
 
-class PolicyView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class PolicyView(StoredView, frozen=True, kw_only=True):
     """A policy's record."""
 
     name: str
@@ -93,12 +104,9 @@ class PolicyView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     enabled: bool
     description: str
     managed_by: str | None
-    revision: int
-    problem: str | UnsetType = UNSET
-    """Why the record cannot be read, so that it says nothing: it was edited behind the program's back."""
 
 
-class DefaultView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class DefaultView(StoredView, frozen=True, kw_only=True):
     """The default record; it gives nothing while it is silent."""
 
     sampling_strategy: SamplingStrategy | None
@@ -107,12 +115,9 @@ class DefaultView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     covers_file_entry: bool
     """Whether the strategies file has a default, which a reset would uncover."""
     managed_by: str | None
-    revision: int
-    problem: str | UnsetType = UNSET
-    """Why the record cannot be read, so that it says nothing: it was edited behind the program's back."""
 
 
-class BoostView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class BoostView(StoredView, frozen=True, kw_only=True):
     """A boost's record."""
 
     service: str
@@ -122,9 +127,6 @@ class BoostView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     active: bool
     """False once it has ended; it stays in the list until it is deleted or replaced."""
     reason: str
-    revision: int
-    problem: str | UnsetType = UNSET
-    """Why the record cannot be read, so that it says nothing: it was edited behind the program's back."""
 
 
 _DISABLED = ServiceConfiguration(enabled=False)
@@ -152,6 +154,7 @@ def service_view(catalog: Catalog, name: str, stored: Stored) -> ServiceView:
         description=record.description,
         managed_by=record.managed_by,
         revision=stored.revision,
+        etag=stored.etag,
         problem=problem,
         covers_file_entry=name in catalog.file.services,
     )
@@ -163,6 +166,7 @@ def file_entry_view(name: str, rules: Rules) -> ServiceView:
         sampling_strategy=rules.sampling_strategy,
         operation_strategies=rules.operation_strategies or (),
         revision=None,
+        etag=None,
         source="file",
     )
 
@@ -182,6 +186,7 @@ def policy_view(name: str, stored: Stored) -> PolicyView:
         description=record.description,
         managed_by=record.managed_by,
         revision=stored.revision,
+        etag=stored.etag,
         problem=problem,
     )
 
@@ -194,6 +199,7 @@ def default_view(catalog: Catalog, stored: Stored) -> DefaultView:
         description=record.description,
         managed_by=record.managed_by,
         revision=stored.revision,
+        etag=stored.etag,
         problem=problem,
         covers_file_entry=catalog.file.default is not None,
     )
@@ -210,5 +216,6 @@ def boost_view(catalog: Catalog, service: str, stored: Stored) -> BoostView:
         active=readable and catalog.instant < record.ends_at.timestamp(),
         reason=record.reason,
         revision=stored.revision,
+        etag=stored.etag,
         problem=problem,
     )

@@ -1,41 +1,35 @@
-"""The past of a PostgreSQL store. Every question has a connection of its own, so none delays the follower or a commit."""
+"""The past of a PostgreSQL store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-import asyncpg
 from msgspec.structs import replace
 
 from sampling.records import Change
 from storage.checksum import read_checksum
-from storage.errors import RevisionUnknown, StoreUnavailable
+from storage.errors import RevisionUnknown
 from storage.history import Difference, Differences, LoggedChange, Revision, Wanted
 from storage.interface import Head, Load, Point
 from storage.log_rows import DIFFERENCES, REVISION, STATE_AT, difference, logged_change, logged_query
-from storage.postgres.connection import DRIVER_ERRORS, READ_SETTINGS, Connection, connect, translated
-from storage.postgres.reader import chunks, read_head
+from storage.postgres.connection import Connection, translated
+from storage.postgres.reader import chunks
+from storage.postgres.snapshots import Snapshots
 from storage.rows import RowsLoad, change_of
 
 HISTORY_SECONDS = 10.0
 """What one question, and each chunk of a long answer, may take."""
-
-CONNECTIONS = 2
-"""So many questions are asked at once; others wait."""
-
-CLOSE_SECONDS = 1.0
-
-_SETTINGS = READ_SETTINGS | {"statement_timeout": f"{HISTORY_SECONDS * 1000:.0f}"}
 
 
 class LogReader:
     """Asks the log. Every method raises StoreUnavailable and StoreUnusable, and RevisionUnknown."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._turns = asyncio.Semaphore(CONNECTIONS)
-        self._connections: set[Connection] = set()
-        self._is_closed = False
+        self._snapshots = Snapshots(url, HISTORY_SECONDS)
+
+    def close(self) -> None:
+        """End every connection, also under somebody who asks."""
+        self._snapshots.close()
 
     async def logged(self, wanted: Wanted, limit: int) -> Sequence[LoggedChange]:
         """As ``History.logged``."""
@@ -69,52 +63,17 @@ class LogReader:
     @asynccontextmanager
     async def state_at(self, revision: int) -> AsyncIterator[Load]:
         """As ``History.state_at``."""
-        async with self._snapshot() as (connection, head):
+        async with self._snapshots.open() as (connection, head):
             commit, checksum = await _revision(connection, revision)
             point = Point(head.point.store_id, revision, commit.commit_id)
             yield RowsLoad(replace(head, point=point, checksum=checksum), _records(connection, revision))
-
-    def close(self) -> None:
-        """End every connection, also under somebody who asks."""
-        self._is_closed = True
-        for connection in self._connections:
-            connection.terminate()
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[tuple[Connection, Head]]:
         """A snapshot, for a question that is answered at once."""
         with translated():
-            async with asyncio.timeout(HISTORY_SECONDS), self._snapshot() as snapshot:
+            async with asyncio.timeout(HISTORY_SECONDS), self._snapshots.open() as snapshot:
                 yield snapshot
-
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[tuple[Connection, Head]]:
-        """A connection in a repeatable-read transaction, and its head."""
-        async with AsyncExitStack() as stack:
-            with translated():
-                async with asyncio.timeout(HISTORY_SECONDS):
-                    await stack.enter_async_context(self._turns)
-                    connection = await stack.enter_async_context(self._connection())
-                    await connection.transaction(isolation="repeatable_read", readonly=True).start()
-                    head = await read_head(connection)
-            yield connection, head
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        """A new connection: to a server that takes writes, else to a standby. Raises what the driver raises."""
-        try:
-            connection = await connect(self._url, _SETTINGS, writable=True, query_seconds=HISTORY_SECONDS)
-        except asyncpg.TargetServerAttributeNotMatched:
-            connection = await connect(self._url, _SETTINGS, writable=False, query_seconds=HISTORY_SECONDS)
-        self._connections.add(connection)
-        try:
-            if self._is_closed:
-                raise StoreUnavailable("PostgreSQL: the store is closed")
-            yield connection
-        finally:
-            self._connections.remove(connection)
-            with suppress(*DRIVER_ERRORS):
-                await connection.close(timeout=CLOSE_SECONDS)
 
 
 async def _revision(connection: Connection, number: int) -> tuple[Revision, int]:

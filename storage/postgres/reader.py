@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
+from asyncpg.transaction import Transaction
 
 from storage.checksum import read_checksum
 from storage.errors import StoreUnavailable
@@ -41,6 +42,13 @@ async def read_head(connection: AnyConnection, served: int | None = None) -> Hea
     store_id, revision, commit_id, checksum, clock, in_recovery, commit_at_served, accepted = row
     point = Point(store_id, revision, commit_id)
     return Head(point, read_checksum(checksum), clock, in_recovery, commit_at_served, tuple(accepted))
+
+
+async def begin_snapshot(connection: Connection) -> tuple[Transaction, Head]:
+    """A repeatable-read transaction and the head that it sees. Raises as ``read_head``."""
+    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+    await transaction.start()
+    return transaction, await read_head(connection)
 
 
 async def chunks(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[asyncpg.Record]]:
@@ -85,13 +93,11 @@ class Reader:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[tuple[Connection, Head]]:
-        """A repeatable-read transaction and its head. Raises as ``use``."""
+        """The connection in a repeatable-read transaction, and its head. Raises as ``use``."""
         async with self.use() as connection:
             with translated():
                 async with asyncio.timeout(HEAD_SECONDS):
-                    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-                    await transaction.start()
-                    head = await read_head(connection)
+                    transaction, head = await begin_snapshot(connection)
             yield connection, head
             with translated():
                 await transaction.commit()

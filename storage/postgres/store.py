@@ -17,6 +17,7 @@ from storage.postgres.connection import Connection, public_address, translated
 from storage.postgres.history import LogReader
 from storage.postgres.migrate import migrate
 from storage.postgres.reader import HEAD_SECONDS, Reader, chunks, read_head
+from storage.postgres.snapshots import Snapshots
 from storage.rows import EVERYTHING, RowsLoad, change_of
 
 _CHANGED_SINCE = """
@@ -35,6 +36,7 @@ WHERE kind <> 'service'
 class _Parts(NamedTuple):
     reader: Reader
     writer: Writer
+    loads: Snapshots
     log: LogReader
 
 
@@ -42,7 +44,7 @@ class PostgresStore:
     """A ``storage.history.LoggedStore`` on PostgreSQL 13 or newer.
 
     ``url``: ``postgresql://user:password@host:port/database``, also with several hosts. One connection reads and listens;
-    ``pool_min`` to ``pool_max`` others commit; at most two more are opened to ask for the past.
+    ``pool_min`` to ``pool_max`` others commit; at most two more are opened for loads and two to ask for the past.
 
     Raises:
         ValueError: the address is none; the message does not repeat it.
@@ -71,12 +73,13 @@ class PostgresStore:
             reader.close()
             await writer.close()
             raise
-        self._opened = _Parts(reader, writer, LogReader(self._url))
+        self._opened = _Parts(reader, writer, Snapshots(self._url, HEAD_SECONDS), LogReader(self._url))
 
     async def close(self) -> None:
         if self._opened is not None:
             parts, self._opened = self._opened, None
             parts.reader.close()
+            parts.loads.close()
             parts.log.close()
             await parts.writer.close()
 
@@ -95,7 +98,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Load]:
-        async with self._parts().reader.snapshot() as (connection, head):
+        async with self._parts().loads.open() as (connection, head):
             yield RowsLoad(head, _records(connection, EVERYTHING))
 
     async def commit(self, writes: Sequence[Write], terms: Terms) -> Committed:

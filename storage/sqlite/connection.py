@@ -12,6 +12,9 @@ BUSY_SECONDS = 1.0
 
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 
+_INSTRUCTIONS = 50_000
+"""Of the library's machine, between two looks at whether it is interrupted: about a millisecond."""
+
 
 class Connection:
     """A connection to a file, closed until ``open``. Its methods raise what the library raises, and StoreUnusable.
@@ -22,12 +25,17 @@ class Connection:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._sql: sqlite3.Connection | None = None
+        self._is_interrupted = False
 
     @property
     def sql(self) -> sqlite3.Connection:
         if self._sql is None:
             raise StoreUnavailable(f"{self.path}: the store is not open")
         return self._sql
+
+    @property
+    def is_open(self) -> bool:
+        return self._sql is not None
 
     def open(self) -> None:
         """Open the file, made where it is missing; a connection that is open already is closed first."""
@@ -50,10 +58,13 @@ class Connection:
             self._sql.close()
             self._sql = None
 
+    def allow_interrupt(self) -> None:
+        """From now on ``interrupt`` ends what is running. The library's own ends nothing that begins a moment later."""
+        self.sql.set_progress_handler(lambda: self._is_interrupted, _INSTRUCTIONS)
+
     def interrupt(self) -> None:
-        """End the statement that another thread runs, if there is one: it raises there."""
-        if self._sql is not None:
-            self._sql.interrupt()
+        """End the statement that another thread runs: it raises there, and so does every later one."""
+        self._is_interrupted = True
 
     def check_in_place(self) -> None:
         """Refuse a file that is not at its path any more: what is written to it would be lost.

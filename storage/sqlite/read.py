@@ -84,6 +84,7 @@ def begin_snapshot(reader: Connection, connection: Connection) -> Head:
     """Open another connection to the reader's file, in a transaction that lasts as long as it is open."""
     reader.check_in_place()  # First, because a missing file would be made.
     connection.open()
+    connection.allow_interrupt()
     connection.sql.execute("BEGIN")
     return read_head(connection)
 

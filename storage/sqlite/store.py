@@ -61,6 +61,9 @@ class SqliteStore:
         self._news = asyncio.Event()
 
     async def open(self, *, create: bool = True) -> None:
+        if self._reader.is_open:
+            # Another file may still be in the making, or stand beside this one's write-ahead log.
+            await self._run(self._reading, READ_SECONDS, self._reader.check_in_place)
         await self._run(self._writing, OPEN_SECONDS, self._open_writer, create=create)
         await self._run(self._reading, OPEN_SECONDS, self._reader.open)
 

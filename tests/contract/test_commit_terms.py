@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from sampling.records import Key
 from storage.errors import HeadMoved, OwnedByAnother
@@ -31,6 +32,17 @@ async def test_a_batch_that_was_worked_out_for_an_older_point_is_refused_and_cha
     committed = await store.commit(batch(size), Terms(actor="", at=head.point))
     assert committed.head.point.revision == 2
     assert len(await bodies(store)) == size + 2
+
+
+@SIZES
+async def test_a_batch_that_was_worked_out_for_the_same_revision_of_another_history_is_refused(
+    store: LoggedStore, size: int
+) -> None:
+    point = (await store.head()).point
+    for at in (replace(point, commit_id="0" * 16), replace(point, store_id="0" * 32)):
+        with pytest.raises(HeadMoved):
+            await store.commit(batch(size), Terms(actor="", at=at))
+    assert (await store.head()).point == point
 
 
 @SIZES

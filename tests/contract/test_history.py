@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -50,7 +50,9 @@ async def records_of(load: Load) -> State:
     records: State = {}
     async for chunk in load:
         assert len(chunk) <= 1_000
-        records.update((change.key, change.record) for change in chunk if change.record)
+        for change in chunk:
+            assert change.record is not None
+            records[change.key] = change.record
     return records
 
 
@@ -113,6 +115,18 @@ def reference(log: list[LoggedChange], wanted: Wanted) -> list[LoggedChange]:
         and (wanted.until is None or change.revision.at < wanted.until)
         and (wanted.older_than is None or (change.revision.revision, change.position) < wanted.older_than)
     ]
+
+
+async def test_since_is_at_an_instant_or_later_and_until_is_before_it_to_the_microsecond(store: LoggedStore) -> None:
+    await commit(store, service("a"))
+    at = (await store.revision(1)).at
+    finer = timedelta(microseconds=1)
+    far = timezone(timedelta(hours=-9, minutes=-30))
+    for instant, is_since, is_until in ((at - finer, True, False), (at, True, False), (at + finer, False, True)):
+        for zone in (UTC, far):
+            since = await store.logged(Wanted(name="a", since=instant.astimezone(zone)), 10)
+            until = await store.logged(Wanted(name="a", until=instant.astimezone(zone)), 10)
+            assert (len(since), len(until)) == (is_since, is_until), instant - at
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
@@ -377,3 +391,17 @@ async def test_cancelled_questions_are_not_worked_on_any_more(slow_log: LoggedSt
     monkeypatch.undo()
     async with asyncio.timeout(5):
         await slow_log.revision(0)
+
+
+@pytest.mark.parametrize("question", ["logged", "differences", "state_at"])
+async def test_a_question_that_takes_long_holds_up_nobody_who_follows(
+    slow_log: LoggedStore, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    monkeypatch.undo()
+    asked = asyncio.ensure_future(ASKED[question](slow_log))
+    for _ in range(3):
+        assert len(await everything(slow_log)) == 2
+        assert (await slow_log.head()).point.revision == 1
+    assert not asked.done()
+    asked.cancel()
+    await asyncio.wait([asked])

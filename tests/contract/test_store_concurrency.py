@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 
 from sampling.records import Change, Key, Stored
 from storage.checksum import checksum_of
@@ -63,7 +64,9 @@ async def test_a_reader_misses_no_revision_while_others_write(store: Store, open
     followed = dict(await everything(store))
     revision = 0
     writing = asyncio.gather(write(0), write(1))
-    while revision < 80:
+    written = False
+    while not written:
+        written = writing.done()
         news = await store.changes_since(revision)
         for change in news.changes:
             assert change.record is not None
@@ -72,6 +75,7 @@ async def test_a_reader_misses_no_revision_while_others_write(store: Store, open
         revision = news.head.point.revision
         assert checksum_of(Change(key, record) for key, record in followed.items()) == news.head.checksum
     await writing
+    assert revision == 80
     assert followed == await everything(store)
 
 
@@ -88,6 +92,21 @@ async def test_every_load_and_its_head_are_of_the_same_moment(store: Store, open
             records = [change async for chunk in load for change in chunk]
         assert checksum_of(records) == load.head.checksum
     await writing
+
+
+async def test_loads_in_the_middle_hold_up_neither_followers_nor_writers(store: Store) -> None:
+    await commit(store, *(service(f"s{number}") for number in range(1_500)))
+    async with AsyncExitStack() as loads:
+        begun = []
+        for _ in range(2):
+            chunks = aiter(await loads.enter_async_context(store.load()))
+            begun.append((chunks, len(await anext(chunks))))
+        async with asyncio.timeout(5):
+            await commit(store, service("a"))
+            assert (await store.head()).point.revision == 2
+            assert len((await store.changes_since(1)).changes) == 1
+        for chunks, read in begun:
+            assert read + sum([len(chunk) async for chunk in chunks]) == 1_501
 
 
 async def test_a_commit_is_news(store: Store) -> None:

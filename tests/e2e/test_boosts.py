@@ -65,7 +65,7 @@ def test_a_boost_is_answered_shown_and_listed_alike(replica: Replica) -> None:
     assert response.status_code == 200
     answer = response.json()
     assert answer.keys() == {
-        "service", "samplingStrategy", "operationStrategies", "endsAt", "active", "reason", "revision"
+        "service", "samplingStrategy", "operationStrategies", "endsAt", "active", "etag", "reason", "revision"
     }  # fmt: skip
     assert (answer["service"], answer["samplingStrategy"], answer["operationStrategies"]) == ("a/b", ALL, [])
     assert (answer["active"], answer["reason"]) == (True, "incident 4711")

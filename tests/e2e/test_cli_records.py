@@ -212,6 +212,16 @@ def test_a_name_that_begins_with_a_dash_comes_after_two_dashes(run: Run) -> None
     run("delete", "service", "--", "--odd")
 
 
+def test_bytes_that_are_no_text_name_no_record_but_can_be_polled_and_explained(run: Run, replica: Replica) -> None:
+    name = "\udcff"
+    for arguments in (("set", "service", name, "--probability", "1"), ("get", "service", name), ("delete", "boost", name)):
+        assert "UTF-8" in run(*arguments, code=USAGE).stderr
+    assert replica.api("GET", "/services", params={"name": "%FF"}).json()["services"] == []
+    run("explain", name)
+    run("poll", name, "--http", "--at", replica.http_url)
+    run("poll", name, "--at", replica.grpc_address, code=USAGE)
+
+
 def test_control_characters_reach_no_terminal(run: Run, replica: Replica) -> None:
     evil = "evil\x1b[31m\u202e\x9b"
     for arguments in (("explain", evil), ("explain", evil, "--json"), ("get", "service", evil), ("poll", evil)):

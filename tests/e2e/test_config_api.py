@@ -330,3 +330,17 @@ def test_bytes_that_are_no_request_are_no_lines_in_the_log(replica: Replica) -> 
         lambda event: event["message"] == "authentication failed" and event["path"].endswith("nobody-at-all")
     )
     assert not any("Error handling" in event["message"] for event in replica.events)
+
+
+@pytest.mark.parametrize("path", ["/services/%FF", "/policies/a%C3", "/boosts/%ED%A0%80"])
+def test_bytes_that_are_no_utf_8_are_no_name(replica: Replica, path: str) -> None:
+    for method in ("GET", "DELETE"):
+        response = replica.api(method, path)
+        assert response.status_code == 422
+        assert "UTF-8" in response.json()["detail"]
+
+
+def test_an_etag_is_in_the_record_too(replica: Replica) -> None:
+    written = replica.put_rate("tagged", 0.5)
+    assert written.json()["etag"] == written.headers["ETag"]
+    assert replica.api("GET", "/services", params={"name": "tagged"}).json()["services"][0]["etag"] == written.json()["etag"]

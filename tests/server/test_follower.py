@@ -13,7 +13,7 @@ from sampling.strategy import SamplingStrategy
 from server import follower as follower_module
 from server.answers import NotReady
 from server.follower import AnotherStore, NothingToAccept
-from storage.errors import StoreUnavailable
+from storage.errors import StoreUnavailable, StoreUnusable
 from storage.interface import Load, Terms
 from tests.server.following import base_of, commit, following, put, service
 from tests.server.memory_store import MemoryStore
@@ -446,7 +446,8 @@ async def test_two_refreshes_load_one_after_the_other() -> None:
         assert store.most_open_loads == 1
 
 
-async def test_refreshes_and_commits_at_once_lose_no_commit() -> None:
+async def test_refreshes_and_commits_at_once_lose_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "REFRESH_ATTEMPTS", 100)
     store = MemoryStore()
     await commit(store, *(service(f"s{number}", 0.25) for number in range(3000)))
     async with following(store) as replica:
@@ -460,6 +461,53 @@ async def test_refreshes_and_commits_at_once_lose_no_commit() -> None:
         await asyncio.gather(*refreshes)
         assert replica.rate("a") == rates[-1]
         assert replica.served.point == (await store.head()).point
+
+
+class LoadsFromElsewhere(MemoryStore):
+    """While ``elsewhere`` is set, loads come to another server than questions."""
+
+    elsewhere: MemoryStore | None = None
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Load]:
+        async with self.elsewhere.load() if self.elsewhere else super().load() as load:
+            yield load
+
+
+async def test_a_load_that_comes_to_another_store_or_to_a_standby_that_lags_is_not_taken() -> None:
+    store = LoadsFromElsewhere()
+    await commit(store, service("a", 0.25))
+    other, standby = MemoryStore(), store.fork(1)
+    standby.in_recovery = True
+    for rate in (0.75, 0.125):
+        await commit(other, service("a", rate))
+        await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready and replica.rate("a") == 0.5)
+        at = replica.served.point
+        for elsewhere, reason in ((other, other.store_id), (standby, "standby")):
+            store.elsewhere = elsewhere
+            with pytest.raises(StoreUnavailable, match=reason):
+                await replica.follower.refresh()
+            assert (replica.rate("a"), replica.served.point) == (0.5, at)
+        assert replica.lost == []
+        store.elsewhere = None
+        await replica.follower.refresh()
+
+
+async def test_a_store_that_was_unusable_is_opened_again() -> None:
+    store = MemoryStore()
+    await commit(store, service("a", 0.5))
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        store.fail(StoreUnusable("a table is missing"))
+        await until(lambda: store.may_be_filled is False)
+        with pytest.raises(StoreUnavailable, match="a table is missing"):
+            await replica.follower.commit([service("a", 0.75)], Terms(actor="test"))
+        store.fail(None)
+        await until(lambda: replica.follower.problem is None)
+        await replica.follower.commit([service("a", 0.75)], Terms(actor="test"))
+        assert replica.rate("a") == 0.75
 
 
 async def test_changes_that_miss_the_checksum_are_not_taken_until_they_fit() -> None:

@@ -1,5 +1,6 @@
 """A rollback beside commits of others, each at the worst moment: right after the log was read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -69,7 +70,8 @@ async def rolling_back(
         used = {"served": replica.served, "follower": replica.follower, "answers": replica.answers, "authentication": None}
         app = web.Application(middlewares=[problem_middleware])
         register(app, [msgspec.structs.replace(route, role=None) for route in rollback_api.ROUTES])
-        app[PARTS] = cast("Parts", SimpleNamespace(**used, store=store, history=history, log=lambda: history))
+        used |= {"store": store, "history": history, "log": lambda: history, "dry_runs": asyncio.Lock()}
+        app[PARTS] = cast("Parts", SimpleNamespace(**used))
         async with TestClient(TestServer(app)) as client:
             yield store, history, client
     await store.close()

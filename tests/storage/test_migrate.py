@@ -20,7 +20,8 @@ from storage.sqlite.connection import Connection
 from storage.sqlite.connection import translated as sqlite_translated
 from storage.sqlite.migrate import migrate as migrate_sqlite
 from tests.contract.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.contract.writes import DEFAULT, commit, deletion, everything, service
+from tests.contract.writes import commit, deletion, everything, service
+from tests.storage.first_schema import one_commit, stored
 
 OURS = len(migrations("sqlite"))
 NEXT = Migration(OURS + 1, "next", "CREATE TABLE two (x integer);\nINSERT INTO two VALUES (1);\n", oldest_program=1)
@@ -158,27 +159,18 @@ async def test_a_migration_of_another_text_is_refused(migrated: Migrated) -> Non
 
 
 async def test_a_database_of_the_first_program_tells_of_its_past_once_it_is_opened(migrated: Migrated) -> None:
-    ask = migrated.database.ask
     await migrated.migrate(migrations(migrated.product)[:1])
     write = service("a")
-    assert write.body is not None
-    text, record = write.body.decode(), Stored(1, "c" * 16, write.body)
-    checksum = checksum_of([Change(write.key, record), Change(DEFAULT, Stored(0, "", b""))])
-    then = "(SELECT created_at FROM revisions WHERE revision = 0)"
-    await ask(f"INSERT INTO revisions VALUES (1, '{'c' * 16}', {then}, 'me', 'why', '{checksum:016x}')")
-    await ask(f"INSERT INTO changes VALUES (1, 0, 'service', 'a', NULL, '{text}')")
-    await ask(
-        "INSERT INTO tracing_configurations (service_name, record, revision, commit_id, created_at, updated_at)"
-        f" VALUES ('a', '{text}', 1, '{'c' * 16}', {then}, {then})"
-    )
-    await ask("UPDATE store SET revision = 1")
+    for statement in one_commit(write):
+        await migrated.database.ask(statement)
 
     store = migrated.database.new_store()
     await store.open(create=False)
     head = await store.head()
-    assert (head.point.revision, head.checksum, head.accepted) == (1, checksum, ())
     before = await everything(store)
-    assert before[write.key] == record
+    assert before[write.key] == stored(write)
+    assert head.checksum == checksum_of(Change(key, record) for key, record in before.items())
+    assert (head.point.revision, head.accepted) == (1, ())
     [change] = await store.logged(Wanted(name="a"), 10)
     assert (change.revision, change.after) == (await store.revision(1), write.body)
     assert (await store.differences(0, None)).records == [Difference(write.key, None, write.body)]
@@ -187,6 +179,8 @@ async def test_a_database_of_the_first_program_tells_of_its_past_once_it_is_open
     async with store.state_at(1) as load:
         assert {each.key: each.record async for chunk in load for each in chunk} == before
     await store.close()
+    # The first program, rolled back to, runs on it.
+    await migrated.migrate(migrations(migrated.product)[:1])
 
 
 async def test_tables_of_another_program_are_not_touched(migrated: Migrated) -> None:

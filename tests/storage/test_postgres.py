@@ -126,14 +126,15 @@ async def run(database: PostgresDatabase, script: str) -> None:
     await connection.close()
 
 
-async def test_a_commit_elsewhere_wakes_whoever_waits(database: PostgresDatabase) -> None:
+async def test_a_commit_or_an_acceptance_elsewhere_wakes_whoever_waits(database: PostgresDatabase) -> None:
     here, elsewhere = database.new_store(), database.new_store()
     await here.open()
     await elsewhere.open()
     for number in range(3):
-        waiting = asyncio.create_task(here.wait_for_news(60))
-        await commit(elsewhere, service("a", number / 10))
-        await asyncio.wait_for(waiting, 0.5)
+        for news in (commit(elsewhere, service("a", number / 10)), elsewhere.accept(str(number) * 32)):
+            waiting = asyncio.create_task(here.wait_for_news(60))
+            await news
+            await asyncio.wait_for(waiting, 0.5)
     await here.close()
     await elsewhere.close()
 
@@ -259,6 +260,12 @@ async def test_a_store_uses_no_more_connections_than_it_may(database: PostgresDa
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tracing-config'"
     [(connections,)] = await database.ask(f"{count} AND datname = current_database()")
     assert connections == 3
+    async with store.load(), store.load():
+        waiting = asyncio.create_task(everything(store))
+        await store.head()
+        [(connections,)] = await database.ask(f"{count} AND datname = current_database()")
+        assert (connections, waiting.done()) == (5, False)
+    assert len(await waiting) == 21
     await store.close()
 
 

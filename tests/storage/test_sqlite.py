@@ -14,6 +14,7 @@ import pytest
 from sampling.records import Key
 from storage.errors import StoreUnavailable, StoreUnusable
 from storage.sqlite import SqliteStore
+from storage.sqlite.connection import Connection
 from tests.contract.writes import bodies, commit, service
 
 COMMIT_AND_WAIT = """
@@ -187,10 +188,13 @@ async def test_nothing_is_written_to_a_file_that_was_removed_or_replaced(
 ) -> None:
     change(path)
     before = sorted(path.parent.iterdir())
-    for refused in (store.head(), commit(store, service("a")), bodies(store)):
+    for refused in (store.head(), commit(store, service("a")), bodies(store), store.accept("0" * 32), store.open(create=False)):
         with pytest.raises(StoreUnusable, match="restart the server"):
             await refused
     assert sorted(path.parent.iterdir()) == before
+    await store.close()
+    await store.open()
+    await commit(store, service("a"))
 
 
 async def test_a_backup_restored_into_the_open_file_is_followed(store: SqliteStore, path: Path) -> None:
@@ -206,3 +210,16 @@ async def test_a_backup_restored_into_the_open_file_is_followed(store: SqliteSto
     again = await commit(store, service("b"))
     assert again.head.point.revision == lost.head.point.revision
     assert again.head.point != lost.head.point
+
+
+def test_an_interrupt_that_comes_between_two_statements_ends_the_later_one(tmp_path: Path) -> None:
+    connection = Connection(tmp_path / "tracing-config.db")
+    connection.open()
+    connection.allow_interrupt()
+    connection.sql.execute("SELECT 1").fetchone()
+    connection.interrupt()
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        connection.sql.execute(
+            "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000) SELECT max(x) FROM n"
+        ).fetchone()
+    connection.close()

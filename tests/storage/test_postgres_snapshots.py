@@ -1,4 +1,4 @@
-"""What is special about the past of a PostgreSQL store: its connections."""
+"""What is special about long reads from PostgreSQL, loads and questions about the past: their connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+import storage.postgres.store
 from storage.errors import StoreUnavailable
 from storage.history import Differences, Revision, Wanted
 from storage.postgres import PostgresStore
 from tests.contract.databases import PostgresDatabase
-from tests.contract.writes import commit, service
+from tests.contract.writes import commit, everything, service
 
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
@@ -59,6 +60,24 @@ async def test_a_store_that_is_closed_under_those_who_ask_leaves_no_connection(
     async with asyncio.timeout(5):
         while await database.ask(f"SELECT count(*) {OTHERS}") != [(0,)]:
             pass
+
+
+async def test_who_waits_for_a_connection_of_a_store_that_is_closed_meanwhile_gets_none(store: PostgresStore) -> None:
+    async with store.state_at(1), store.state_at(1):
+        waiting = [asyncio.create_task(store.differences(0, None)) for _ in range(3)]
+        await store.head()
+        await store.close()
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert str(outcome) == "PostgreSQL: the store is closed"
+
+
+async def test_who_waits_too_long_for_a_connection_is_told_so(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage.postgres.store, "HEAD_SECONDS", 0.5)
+    await store.open()
+    async with store.load(), store.load(), asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await everything(store)
+    assert len(await everything(store)) == 601
 
 
 async def test_a_question_is_refused_when_the_server_ends_its_connection_and_the_next_is_answered(
