@@ -10,6 +10,9 @@ import msgspec
 from sampling.records import Key, Kind
 from storage.interface import Load, Point, Store
 
+LOGGED_BYTES = 8 * 1024 * 1024
+"""About so much text is read from the log at once."""
+
 
 class Revision(msgspec.Struct, frozen=True):
     """One commit: when it was (the store's clock), who made it and why."""
@@ -31,6 +34,11 @@ class LoggedChange(msgspec.Struct, frozen=True, gc=False):
     key: Key
     before: bytes | None
     after: bytes | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of both texts."""
+        return len(self.before or b"") + len(self.after or b"")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +83,10 @@ class History(Protocol):
     """
 
     async def logged(self, wanted: Wanted, limit: int) -> Sequence[LoggedChange]:
-        """The newest ``limit`` changes that are wanted, the newest first."""
+        """The newest ``limit`` changes that are wanted, the newest first.
+
+        Fewer where their texts are long: the one that takes them beyond LOGGED_BYTES together is the last.
+        """
         ...
 
     async def revision(self, number: int) -> Revision:

@@ -17,7 +17,7 @@ from server.sidecar.dry_run import RecordDifference, raw
 from server.sidecar.errors import InvalidField
 from server.sidecar.requests import PageQuery
 from server.sidecar.route import Call, Route, Routes
-from storage.history import Difference, LoggedChange, Wanted
+from storage.history import LOGGED_BYTES, Difference, LoggedChange, Wanted
 
 Value = TypeVar("Value")
 
@@ -104,7 +104,8 @@ async def list_changes(call: Call[ChangesQuery, None]) -> web.Response:
     )
     changes = await call.parts.log().logged(wanted, query.limit + 1)
     shown = changes[: query.limit]
-    more = f"{shown[-1].revision.revision}.{shown[-1].position}" if len(changes) > query.limit else None
+    is_cut = len(changes) > query.limit or sum(change.size for change in changes) > LOGGED_BYTES
+    more = f"{shown[-1].revision.revision}.{shown[-1].position}" if is_cut else None
     return json_response(ChangesPage([_change_view(change) for change in shown], more))
 
 
@@ -118,7 +119,7 @@ async def diff(call: Call[DiffQuery, None]) -> web.Response:
     differences = await call.parts.log().differences(query.from_, _given(query.to))
     records = differences.records
     start = 0 if after is None else bisect_right(records, after, key=lambda difference: difference.key)
-    shown = records[start : start + query.limit]
+    shown = _bounded(records[start : start + query.limit])
     more = f"{shown[-1].key.kind}:{shown[-1].key.name}" if start + len(shown) < len(records) else None
     to = differences.head.revision if query.to is UNSET else query.to
     return json_response(DiffPage(query.from_, to, [_difference_view(each) for each in shown], len(records), more))
@@ -144,6 +145,16 @@ ROUTES: Routes = [
         answers={200: DiffPage},
     ),
 ]
+
+
+def _bounded(records: Sequence[Difference]) -> Sequence[Difference]:
+    """As many as a page may be long, at least one."""
+    size = 0
+    for index, each in enumerate(records):
+        size += len(each.before or b"") + len(each.after or b"")
+        if index and size > LOGGED_BYTES:
+            return records[:index]
+    return records
 
 
 def _change_view(change: LoggedChange) -> ChangeView:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sampling.records import Change
 from storage.checksum import read_checksum
 from storage.errors import RevisionUnknown
-from storage.history import Difference, Differences, LoggedChange, Revision, Wanted
+from storage.history import LOGGED_BYTES, Difference, Differences, LoggedChange, Revision, Wanted
 from storage.interface import Head, Load, Point
 from storage.log_rows import DIFFERENCES, REVISION, STATE_AT, difference, logged_change, logged_query
 from storage.postgres.connection import Connection, translated
@@ -19,6 +19,9 @@ from storage.rows import RowsLoad, change_of
 
 HISTORY_SECONDS = 10.0
 """What one question, and each chunk of a long answer, may take."""
+
+LOGGED_AT_ONCE = 25
+"""Changes that are read before it is looked how long they are: each may have two texts of a mebibyte."""
 
 
 class LogReader:
@@ -35,9 +38,14 @@ class LogReader:
         """As ``History.logged``."""
         query, parameters = logged_query(wanted, limit)
         changes: list[LoggedChange] = []
+        size = 0
         async with self._asking() as (connection, _):
-            async for rows in chunks(connection, query, *parameters):
-                changes += [logged_change(Revision(*row[:5]), row[5:]) for row in rows]
+            async for rows in chunks(connection, query, *parameters, at_once=LOGGED_AT_ONCE):
+                for row in rows:
+                    changes.append(logged_change(Revision(*row[:5]), row[5:]))
+                    size += changes[-1].size
+                    if size > LOGGED_BYTES:
+                        return changes
         return changes
 
     async def revision(self, number: int) -> Revision:

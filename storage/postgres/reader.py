@@ -51,11 +51,13 @@ async def begin_snapshot(connection: Connection) -> tuple[Transaction, Head]:
     return transaction, await read_head(connection)
 
 
-async def chunks(connection: Connection, query: str, *arguments: object) -> AsyncIterator[Sequence[asyncpg.Record]]:
+async def chunks(
+    connection: Connection, query: str, *arguments: object, at_once: int = CHUNK_ROWS
+) -> AsyncIterator[Sequence[asyncpg.Record]]:
     """The rows of a long answer, within the connection's transaction. Raises StoreUnavailable and StoreUnusable."""
     with translated():
         cursor = await connection.cursor(query, *arguments)
-        while rows := await cursor.fetch(CHUNK_ROWS, timeout=ROWS_SECONDS):
+        while rows := await cursor.fetch(at_once, timeout=ROWS_SECONDS):
             yield rows
 
 

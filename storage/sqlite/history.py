@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from storage.checksum import read_checksum
 from storage.errors import RevisionUnknown
-from storage.history import Differences, LoggedChange, Revision, Wanted
+from storage.history import LOGGED_BYTES, Differences, LoggedChange, Revision, Wanted
 from storage.interface import Head, Point
 from storage.log_rows import DIFFERENCES, REVISION, STATE_AT, difference, logged_change, logged_query
 from storage.rows import CHUNK_ROWS
@@ -24,7 +24,16 @@ def read_logged(connection: Connection, wanted: Wanted, limit: int) -> Sequence[
     """As ``History.logged``. Raises what the library raises."""
     query, parameters = logged_query(wanted, limit)
     texts = [_instant(each) if isinstance(each, datetime) else each for each in parameters]
-    return _rows(_ask(connection, query, *texts), lambda *row: logged_change(_revision(*row[:5]), row[5:]))
+    changes: list[LoggedChange] = []
+    size = 0
+    for row in _ask(connection, query, *texts):
+        changes.append(logged_change(_revision(*row[:5]), row[5:]))
+        size += changes[-1].size
+        if size > LOGGED_BYTES:
+            break
+        if len(changes) % CHUNK_ROWS == 0:
+            time.sleep(PAUSE_SECONDS)
+    return changes
 
 
 def read_revision(connection: Connection, number: int) -> Revision:

@@ -12,10 +12,10 @@ import pytest
 import storage.postgres.history
 import storage.postgres.reader
 import storage.sqlite.store
-from sampling.records import KINDS, Change, Key, Kind, Stored
+from sampling.records import KINDS, Change, Key, Kind, ServiceConfiguration, Stored, encode_record
 from storage.checksum import checksum_of
 from storage.errors import ContentMismatch, RevisionUnknown, StoreUnavailable
-from storage.history import Difference, LoggedChange, LoggedStore, Wanted
+from storage.history import LOGGED_BYTES, Difference, LoggedChange, LoggedStore, Wanted
 from storage.interface import Head, Load, Terms, Write
 from tests.contract.conftest import OpenStore
 from tests.contract.databases import Database, PostgresDatabase
@@ -405,3 +405,16 @@ async def test_a_question_that_takes_long_holds_up_nobody_who_follows(
     assert not asked.done()
     asked.cancel()
     await asyncio.wait([asked])
+
+
+async def test_a_page_of_long_texts_is_shorter_and_the_next_goes_on_after_it(store: LoggedStore) -> None:
+    long = ServiceConfiguration(description="x" * 1_000_000)
+    writes = [Write(Key("service", f"s{number:02}"), encode_record(long)) for number in range(20)]
+    await store.commit(writes, Terms(actor="t"))
+    first = await store.logged(Wanted(revision=1), 100)
+    assert 1 < len(first) < 20
+    assert sum(change.size for change in first[:-1]) <= LOGGED_BYTES < sum(change.size for change in first)
+    found = list(first)
+    while page := await store.logged(Wanted(revision=1, older_than=(1, found[-1].position)), 100):
+        found += page
+    assert [change.key.name for change in found] == [write.key.name for write in reversed(writes)]

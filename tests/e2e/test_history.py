@@ -277,3 +277,18 @@ async def test_the_history_of_another_store_is_not_told_as_ours(tmp_path: Path) 
             file.rename(tmp_path / "one" / file.name)
         await eventually(lambda: all(response.status_code == 503 for response in asks(replica)))
         assert replica.rate("ours") == 0.5
+
+
+def test_pages_of_long_records_are_bounded_in_bytes_and_lose_nothing(replica: Replica) -> None:
+    start = newest(replica)
+    entries = {f"long-{number:02}": {"description": "x" * 900_000} for number in range(20)}
+    assert replica.api("POST", "/import", json={"services": entries}).status_code == 200
+    page = replica.api("GET", "/changes", params={"revision": start + 1, "limit": 1000})
+    assert len(page.content) < 10_000_000
+    assert page.json()["nextCursor"] is not None
+    assert {change["name"] for change in changes(replica, revision=start + 1, limit=1000)} == entries.keys()
+    first = diff(replica, start, start + 1, limit=1000)
+    assert first["recordCount"] == 20
+    assert 1 < len(first["records"]) < 20
+    second = diff(replica, start, start + 1, limit=1000, cursor=first["nextCursor"])
+    assert second["records"][0]["name"] == f"long-{len(first['records']):02}"
