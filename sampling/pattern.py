@@ -11,7 +11,8 @@ _TOKEN = re.compile(r"\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 class Pattern:
-    """One glob. Compiling is put off until a name with its literal prefix comes: most patterns never need it."""
+    """One glob. Most are matched without a regular expression; where one is needed, its compiling is put off until a name
+    with the literal prefix comes, or done at once where every name does."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -28,6 +29,11 @@ class Pattern:
         rest = text[len(self.prefix) :]
         self._prefix_only = rest == "*"
         self._literal = not rest
+        only_stars = len(literals) + stars == len(tokens)
+        self._between: list[str] | None = text.split("*") if stars and only_stars else None
+        """What stands between the stars, where there are no other wildcards."""
+        if not self.prefix and self._between is None:
+            _ = self._regex
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
@@ -39,4 +45,19 @@ class Pattern:
             return name.startswith(self.prefix)
         if self._literal:
             return name == self.prefix
-        return self._part in name and self._regex.match(name) is not None
+        if self._part not in name:
+            return False
+        return self._regex.match(name) is not None if self._between is None else self._fits(name, self._between)
+
+    @staticmethod
+    def _fits(name: str, between: list[str]) -> bool:
+        first, *middle, last = between
+        start, end = len(first), len(name) - len(last)
+        if start > end or not name.startswith(first) or not name.endswith(last):
+            return False
+        for part in middle:
+            # The earliest place leaves the most for the rest.
+            start = name.find(part, start, end) + len(part)
+            if start < len(part):
+                return False
+        return True
