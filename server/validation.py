@@ -106,7 +106,7 @@ class Validation:
                 if served.point == load.head.point or stuck or attempt == ATTEMPTS:
                     records, problems = await read_store(load, catalog)
                     break
-            # Not within the load, which may use the connection that following needs.
+            # The connection of the load is given back first: there are only two.
             stuck = not await self._served.reached(load.head.point, REACH_SECONDS)
         else:
             raise AssertionError("the last attempt reads the store")
