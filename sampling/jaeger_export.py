@@ -10,7 +10,7 @@ import msgspec
 from sampling.catalog import Catalog
 from sampling.layers import winning_layer
 from sampling.name_order import sorted_in_slices
-from sampling.policies import seconds
+from sampling.policies import moment_text, seconds
 from sampling.records import DEFAULT_POLICY, Boost, Change, Key, Kind, Rules, SamplingPolicy, Stored, decode_record
 from sampling.strategies_file import StrategiesFile
 from sampling.strategy import EffectiveStrategy, SamplingStrategy
@@ -73,7 +73,9 @@ def _boosts(catalog: Catalog) -> Generator[None, None, list[Unsaid]]:
     for name, stored in (yield from _readable(catalog, "boost")):
         ends = decode_record(Boost, stored.body).ends_at
         if catalog.instant < seconds(ends, 0):
-            found.append(Unsaid("boost", name, f"ends at {ends.isoformat()}; the file has what the service gets without it"))
+            found.append(
+                Unsaid("boost", name, f"ends at {moment_text(seconds(ends, 0))}; the file has what the service gets without it")
+            )
         deleted.append(Change(Key("boost", name), None))
         yield
     yield from catalog.apply_in_slices(deleted)
@@ -89,9 +91,9 @@ def _policies(catalog: Catalog) -> Generator[None, None, list[Unsaid]]:
         if name != DEFAULT_POLICY and policy.enabled and (policy.ends_at is None or now < policy.ends_at):
             reason = f"Jaeger's format has no patterns: only configured services get what {policy.service_pattern!r} says"
             if policy.starts_at is not None and now < policy.starts_at:
-                reason = f"starts at {policy.starts_at.isoformat()}; the file has what holds now"
+                reason = f"starts at {moment_text(seconds(policy.starts_at, 0))}; the file has what holds now"
             elif policy.ends_at is not None:
-                reason += f", and would keep it after {policy.ends_at.isoformat()}"
+                reason += f", and would keep it after {moment_text(seconds(policy.ends_at, 0))}"
             found.append(Unsaid("policy", name, reason))
         yield
     return found

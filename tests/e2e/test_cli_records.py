@@ -224,8 +224,15 @@ def test_bytes_that_are_no_text_name_no_record_but_can_be_polled_and_explained(r
 
 def test_control_characters_reach_no_terminal(run: Run, replica: Replica) -> None:
     evil = "evil\x1b[31m\u202e\x9b"
-    for arguments in (("explain", evil), ("explain", evil, "--json"), ("get", "service", evil), ("poll", evil)):
-        result = run(*arguments, code=FAILED if arguments[0] in ("get", "poll") else DONE)
+    poll = ("poll", evil, "--at", replica.grpc_address)
+    for arguments in (
+        ("explain", evil),
+        ("explain", evil, "--json"),
+        ("get", "service", evil),
+        poll,
+        (*poll[:3], "127.0.0.1:1"),
+    ):
+        result = run(*arguments, code=FAILED if arguments[0] == "get" or "127.0.0.1:1" in arguments else DONE)
         assert not any(character in result.output for character in "\x1b\u202e\x9b")
     assert json.loads(run("explain", evil, "--json").stdout)["service"] == evil
     run("set", "service", "described", "--probability", "1", "--description", evil, "--reason", evil)
