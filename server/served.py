@@ -80,9 +80,11 @@ class Served:
             if len(changes) > IN_PLACE:
                 catalog = await paced(catalog.copy_in_slices())
                 await paced(catalog.apply_in_slices(changes))
+                # To forget 100,000 names one by one would hold up the polls; all are forgotten in one step.
+                self._swap(catalog, head, None)
             else:
                 catalog.apply(changes)
-            self._swap(catalog, head, changed_names(changes))
+                self._swap(catalog, head, changed_names(changes))
 
     async def replace(
         self,
