@@ -12,6 +12,7 @@ from server.answers import Answers
 from server.follower import Follower
 from server.served import Served
 from storage.interface import Copy, Head, Point, Store, Terms, Write
+from tests.server.memory_store import MemoryStore
 
 FAST = 0.01
 
@@ -76,3 +77,11 @@ async def replace_with(served: Served, copy: Copy) -> None:
         yield copy.changes
 
     await served.replace(Head(copy.point, copy.checksum, copy.checked_at), one_chunk(), instead_of=served.point)
+
+
+async def another_store(rate: float) -> MemoryStore:
+    """A store with other commits under the same numbers, and more of them."""
+    other = MemoryStore()
+    for number in range(3):
+        await commit(other, service("a", rate), service(f"other-{number}", rate))
+    return other
