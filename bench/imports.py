@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -31,7 +32,7 @@ QUIET_SECONDS = 2.0
 
 
 def imports(folder: Path) -> Table:
-    """Import the fleet in our own format into a server on either store, twice: all is new, then every record changes."""
+    """Import the fleet in our own format into a server on either store: all is new, every record changes, that is undone."""
     title = f"Imports of {IMPORTED.services} services over HTTP, and HTTP polls at {POLLS_PER_SECOND}/s meanwhile"
     table = Table(title, "", "import", "polls p50", "p99", "longest")
     _say("SQLite")
@@ -50,9 +51,13 @@ def imports(folder: Path) -> Table:
 def _measure(table: Table, store: str, replica: Replica) -> None:
     quiet = _meanwhile(replica, lambda: time.sleep(QUIET_SECONDS))
     table.add(f"{store}, no import", "", *_milliseconds(quiet))
-    for what, shift in (("all new", 0), ("all changed", 1)):
+    for what, work in (
+        ("all new", partial(_import, replica, _document(0))),
+        ("all changed", partial(_import, replica, _document(1))),
+        ("the change rolled back", partial(_roll_back, replica)),
+    ):
         took = Timings()
-        polls = _meanwhile(replica, partial(_import, replica, _document(shift), took))
+        polls = _meanwhile(replica, partial(work, took))
         table.add(f"{store}, {what}", f"{took.seconds[0]:.2f} s", *_milliseconds(polls))
 
 
@@ -65,11 +70,23 @@ def _document(shift: int) -> bytes:
 
 
 def _import(replica: Replica, document: bytes, took: Timings) -> None:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
     with took.one():
-        response = httpx.post(f"{replica.sidecar_url}/api/v1/config/import", headers=headers, timeout=60, content=document)
+        response = _post(replica, "import", content=document)
     if response.status_code != 200 or response.json()["written"] != IMPORTED.services:
         raise WrongAnswer(f"the import: {response.status_code} {response.text[:1000]}")
+
+
+def _roll_back(replica: Replica, took: Timings) -> None:
+    """To the first import, which was the first revision."""
+    with took.one():
+        response = _post(replica, "rollback", json={"revision": 1})
+    if response.status_code != 200 or response.json()["changed"] != IMPORTED.services:
+        raise WrongAnswer(f"the rollback: {response.status_code} {response.text[:1000]}")
+
+
+def _post(replica: Replica, path: str, **arguments: Any) -> httpx.Response:
+    url, headers = f"{replica.sidecar_url}/api/v1/config/{path}", {"Authorization": f"Bearer {TOKEN}"}
+    return httpx.post(url, headers=headers, timeout=60, **arguments)
 
 
 def _meanwhile(replica: Replica, work: Callable[[], object]) -> Timings:
