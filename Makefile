@@ -42,7 +42,7 @@ setup: $(VENV)/.stamp-project ## Prepare .venv with the command tracing-config i
 run: $(VENV)/.stamp-project ## Start the server (ARGS: options of `tracing-config serve`)
 	@exec $(BIN)/tracing-config serve $(ARGS)
 
-test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest)
+test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest, like "-n 0 -x tests/storage")
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, generated code is fresh
