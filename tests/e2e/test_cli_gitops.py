@@ -32,6 +32,7 @@ class Repository:
         self.folder, self.owner = folder, folder.name
         self._known = {
             "vars.TRACING_CONFIG_URL": replica.sidecar_url,
+            "vars.TRACING_CONFIG_PACKAGE": "tracing-config",
             "github.event.repository.name": self.owner,
             "secrets.TRACING_CONFIG_PLAN_TOKEN": tokens["payments-plan"],
             "secrets.TRACING_CONFIG_APPLY_TOKEN": tokens["payments-apply"],
