@@ -13,7 +13,7 @@ import msgspec
 from sampling.configuration_document_outline import SECTIONS, Outline, Part
 from sampling.json_cursor import JsonCursor
 from sampling.records import (
-    DEFAULT_POLICY,
+    DEFAULT_KEY,
     RECORD_TYPES,
     Key,
     Kind,
@@ -33,7 +33,6 @@ MAX_ERRORS = 100
 _HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 _KIND_OF: dict[str, Kind] = {"services": "service", "policies": "policy", "boosts": "boost"}
-_DEFAULT = Key("policy", DEFAULT_POLICY)
 _DEPTH = 10
 """A record has three levels."""
 
@@ -106,7 +105,7 @@ class DocumentReading:
         try:
             if part.key == "default":
                 if value is not None:
-                    self.records[_DEFAULT] = self._default_body(value, text)
+                    self.records[DEFAULT_KEY] = self._default_body(value, text)
             else:
                 _check_header(part.key, value)
         except ValueError as error:
@@ -120,7 +119,7 @@ class DocumentReading:
         for field, said in (("priority", given.priority), ("startsAt", given.starts_at), ("endsAt", given.ends_at)):
             if said:
                 raise ValueError(f"{field}: remove it: the default stands below all policies, always")
-        return self._body(_DEFAULT, SamplingPolicy(**msgspec.structs.asdict(given)))
+        return self._body(DEFAULT_KEY, SamplingPolicy(**msgspec.structs.asdict(given)))
 
     def _read_section(self, part: Part) -> Generator[None, None, None]:
         cursor, section, kind = self._cursor, part.key, _KIND_OF[part.key]
@@ -144,7 +143,7 @@ class DocumentReading:
 
     def _add(self, key: Key, value: Any, text: str) -> None:
         check_name("name", key.name)
-        if key == _DEFAULT:
+        if key == DEFAULT_KEY:
             raise ValueError("the default is no policy among others: give it as `default` at the top of the document")
         body = self._bodies.get(text) if key.kind == "service" else None
         if body is None:

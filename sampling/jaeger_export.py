@@ -11,7 +11,7 @@ from sampling.catalog import Catalog
 from sampling.layers import winning_layer
 from sampling.name_order import sorted_in_slices
 from sampling.policies import moment_text, seconds
-from sampling.records import DEFAULT_POLICY, Boost, Change, Key, Kind, Rules, SamplingPolicy, Stored, decode_record
+from sampling.records import DEFAULT_KEY, DEFAULT_POLICY, Boost, Change, Key, Kind, Rules, SamplingPolicy, Stored, decode_record
 from sampling.strategies_file import StrategiesFile
 from sampling.strategy import EffectiveStrategy, SamplingStrategy
 
@@ -111,7 +111,7 @@ def _default(catalog: Catalog) -> Rules:
     only_default = Catalog(StrategiesFile({}, catalog.file.default, ""), catalog.instant)
     stored = catalog.records("policy").get(DEFAULT_POLICY)
     if stored is not None:
-        only_default.apply([Change(Key("policy", DEFAULT_POLICY), stored)])
+        only_default.apply([Change(DEFAULT_KEY, stored)])
     layers = only_default.layers("")
     given = (layer.rules.operation_strategies for layer in layers if layer.rules.operation_strategies is not None)
     return Rules(winning_layer(layers).rules.sampling_strategy, next(given, None))

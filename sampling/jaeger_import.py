@@ -5,7 +5,7 @@ from collections.abc import Generator
 import msgspec
 
 from sampling.configuration_document import shown_name
-from sampling.records import DEFAULT_POLICY, Key, Rules, SamplingPolicy, ServiceConfiguration, encode_record
+from sampling.records import DEFAULT_KEY, Key, Rules, SamplingPolicy, ServiceConfiguration, encode_record
 from sampling.strategies_file import MAX_WARNINGS, FileWarning, StrategiesFile
 from sampling.strategy import OperationStrategy, check_name
 
@@ -47,7 +47,7 @@ class JaegerImport:
                 )
                 self._inherited, operations = operations, ()
             record = SamplingPolicy("*", sampling_strategy=strategy, operation_strategies=operations, managed_by=self._owner)
-            self.records[Key("policy", DEFAULT_POLICY)] = encode_record(record)
+            self.records[DEFAULT_KEY] = encode_record(record)
         for name, rules in self._file.services.items():
             try:
                 check_name("service", name)

@@ -8,7 +8,17 @@ import msgspec
 from sampling.catalog import Catalog
 from sampling.layers import LAST_LAYER, Source
 from sampling.policies import Policy, by_rank, moment_text, seconds
-from sampling.records import DEFAULT_POLICY, Boost, Key, Rules, SamplingPolicy, ServiceConfiguration, Stored, decode_record
+from sampling.records import (
+    DEFAULT_KEY,
+    DEFAULT_POLICY,
+    Boost,
+    Key,
+    Rules,
+    SamplingPolicy,
+    ServiceConfiguration,
+    Stored,
+    decode_record,
+)
 
 _AT_ONCE = 20
 
@@ -114,7 +124,7 @@ def _last(catalog: Catalog, policies: Mapping[str, Stored]) -> list[Place]:
         places.append(Place("default", DEFAULT_POLICY, catalog.default.rules))
         operations_covered = "the operations of the default record, even none, replace those of the file's default"
     elif (stored := policies.get(DEFAULT_POLICY)) is not None:
-        if (unreadable := _unreadable(catalog, Key("policy", DEFAULT_POLICY))) is not None:
+        if (unreadable := _unreadable(catalog, DEFAULT_KEY)) is not None:
             places.append(Place("default", DEFAULT_POLICY, Rules(), unreadable))
         else:
             rules = decode_record(SamplingPolicy, stored.body).rules

@@ -163,6 +163,8 @@ def etag(revision: int, commit_id: str) -> str:
     return f'"{revision}-{commit_id[:8]}"'
 
 
+DEFAULT_KEY = Key("policy", DEFAULT_POLICY)
+
 RECORD_TYPES: dict[Kind, type[Record]] = {"service": ServiceConfiguration, "policy": SamplingPolicy, "boost": Boost}
 
 RecordType = TypeVar("RecordType", bound=Record)
@@ -186,6 +188,18 @@ def decode_record(record_type: type[RecordType], body: bytes) -> RecordType:
     """
     record: RecordType = _decoders[record_type].decode(body)
     return record
+
+
+class _Managed(msgspec.Struct, rename="camel", gc=False):
+    managed_by: str | None = None
+
+
+_managed = msgspec.json.Decoder(_Managed)
+
+
+def owner_of(body: bytes) -> str | None:
+    """Who manages a record, from its canonical text; the rest of it is skipped. Raises ValueError."""
+    return _managed.decode(body).managed_by
 
 
 def _normalize_rules(record: Record) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from sampling.json_cursor import JsonCursor, JsonError
 from sampling.records import Rules
+from sampling.slices import at_once
 from sampling.strategies_file import MAX_WARNINGS, FileWarning, StrategiesFile, StrategiesFileError
 from sampling.strategies_file_entry import ServiceEntry, folded, shown, wrong_type
 from sampling.strategies_file_rules import operations_of, strategy_of, text_of
@@ -23,13 +24,7 @@ def read(data: bytes) -> StrategiesFile:
     Raises:
         StrategiesFileError: for what Jaeger refuses at its start, or crashes on.
     """
-    work = read_in_slices(data)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            file: StrategiesFile = end.value
-            return file
+    return at_once(read_in_slices(data))
 
 
 def read_in_slices(data: bytes) -> Generator[None, None, StrategiesFile]:

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 from sampling.catalog import Catalog
 from sampling.policies import Policy, seconds
-from sampling.records import DEFAULT_POLICY, Boost, Key, SamplingPolicy, ServiceConfiguration, decode_record
+from sampling.records import DEFAULT_KEY, DEFAULT_POLICY, Boost, Key, SamplingPolicy, ServiceConfiguration, decode_record
 from server.validation_report import Finding, Listed
 
 _CATCH_ALL = "*"
@@ -94,7 +94,7 @@ def covered_entries(catalog: Catalog) -> Generator[None, None, list[Finding]]:
         if index % 20 == 0:
             yield
     default = catalog.records("policy").get(DEFAULT_POLICY)
-    key = Key("policy", DEFAULT_POLICY)
+    key = DEFAULT_KEY
     if catalog.file.default is not None and default is not None and key not in catalog.problems:
         record = decode_record(SamplingPolicy, default.body)
         if record.enabled and record.sampling_strategy is not None:

@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 
 import msgspec
 
-from sampling.records import DEFAULT_POLICY, Change, Key, Stored
+from sampling.records import DEFAULT_POLICY, Change, Key, Stored, owner_of
 from sampling.strategy import check_name
 from storage.checksum import MASK, record_hash
 from storage.errors import HeadMoved, OwnedByAnother, PointMismatch, StoreUnavailable
@@ -31,13 +31,6 @@ class ChangedRow(msgspec.Struct, frozen=True, gc=False):
     key: Key
     before: bytes | None
     after: bytes | None
-
-
-class _Managed(msgspec.Struct, rename="camel", gc=False):
-    managed_by: str | None = None
-
-
-_managed = msgspec.json.Decoder(_Managed)
 
 
 class Batch:
@@ -125,7 +118,7 @@ class Batch:
     def _other_owner(self, stored: Stored) -> str | None:
         if self.terms.takeover:
             return None
-        owner = _managed.decode(stored.body).managed_by
+        owner = owner_of(stored.body)
         return None if owner == self.terms.owner else owner
 
 

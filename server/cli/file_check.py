@@ -1,14 +1,15 @@
 """Checking a file as the server would, without one: a strategies file of Jaeger's, or a configuration of our own."""
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sampling.configuration_document_outline import DocumentError as OutlineError
 from sampling.configuration_document_outline import Format, outline_in_slices
 from sampling.json_cursor import JsonCursor, JsonError
-from sampling.records import DEFAULT_POLICY, Key
+from sampling.records import DEFAULT_KEY, DEFAULT_POLICY
+from sampling.slices import at_once
 from sampling.strategies_file import FileWarning, StrategiesFileError
 from sampling.strategies_file_reader import read
 from server.cli.documents import YAML_SUFFIXES, Document, DocumentError, read_document
@@ -16,8 +17,6 @@ from server.cli.output import counted
 from server.sidecar.errors import Problem
 from server.sidecar.import_reading import Imported, ImportReading
 from server.strategies_file import load_bytes
-
-Result = TypeVar("Result")
 
 
 class FileCheck(NamedTuple):
@@ -72,7 +71,7 @@ def _check(document: Document) -> FileCheck:
 def _format(content: bytes) -> Format:
     """What can be of neither format is for the reader of Jaeger's files to refuse."""
     try:
-        outline = _run(outline_in_slices(JsonCursor(content.decode(errors="surrogateescape"))))
+        outline = at_once(outline_in_slices(JsonCursor(content.decode(errors="surrogateescape"))))
     except JsonError:
         return "jaeger"
     return outline.format if outline.parts else "jaeger"
@@ -86,24 +85,14 @@ def _check_jaeger(content: bytes) -> FileCheck:
 
 def _check_ours(document: Document) -> FileCheck:
     try:
-        imported: Imported = _run(ImportReading(document.content, None, lenient=False).in_slices())
+        imported: Imported = at_once(ImportReading(document.content, None, lenient=False).in_slices())
     except Problem as problem:
         errors = problem.members.get("errors")
         if not isinstance(errors, list):
             return FileCheck([problem.detail])
         return FileCheck([f"{document.located(error['field'])}: {error['message']}" for error in errors])
     keys = imported.records.keys()
-    default = "a default" if Key("policy", DEFAULT_POLICY) in keys else "no default"
+    default = "a default" if DEFAULT_KEY in keys else "no default"
     services = sum(key.kind == "service" for key in keys)
     policies = sum(key.kind == "policy" and key.name != DEFAULT_POLICY for key in keys)
     return FileCheck((), f"{counted(services, 'service')}, {counted(policies, 'policy', 'policies')}, {default}")
-
-
-def _run(work: Generator[None, None, Result]) -> Result:
-    """Work in slices, all at once: nobody else waits for a turn here."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result

@@ -1,13 +1,14 @@
 """``tracing-config token``: tokens of the configuration API, kept by their hashes."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from server.cli.failures import Failed
+from server.cli.output import tell
 from server.sidecar.identity import Role, identity_of
 from server.sidecar.tokens import add_to_token_file, entry_of, make_token
 
@@ -52,20 +53,11 @@ def create(
         try:
             add_to_token_file(file, entry, replace=replace)
         except ValueError as error:
-            _fail(str(error))
+            raise Failed(str(error)) from None
         except OSError as error:
-            _fail(f"cannot write {file}: {error.strerror}; name a file in a folder of this user")
-        _tell(f"added {name} ({role}) to {file}; this token is not shown again:")
+            raise Failed(f"cannot write {file}: {error.strerror}; name a file in a folder of this user") from None
+        tell(f"added {name} ({role}) to {file}; this token is not shown again:")
     else:
-        _tell("add this entry to the list in the file that TRACING_CONFIG_TOKENS_FILE names:")
-        _tell(msgspec.json.encode(entry).decode())
+        tell("add this entry to the list in the file that TRACING_CONFIG_TOKENS_FILE names:")
+        tell(msgspec.json.encode(entry).decode())
     print(json.dumps({"name": name, "role": role, "token": made}) if as_json else made)
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-def _fail(reason: str) -> None:
-    _tell(f"tracing-config: {reason}")
-    raise typer.Exit(1)

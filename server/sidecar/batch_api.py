@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from aiohttp import web
 
-from sampling.records import SILENT_DEFAULT, Key, Record, SamplingPolicy, ServiceConfiguration, encode_record
+from sampling.records import DEFAULT_KEY, SILENT_DEFAULT, Key, Record, SamplingPolicy, ServiceConfiguration, encode_record
 from sampling.strategy import check_name
 from server.sidecar.boosts_api import boost_record
 from server.sidecar.configuration import commit, json_response, not_found
-from server.sidecar.default_api import DEFAULT, default_record
+from server.sidecar.default_api import default_record
 from server.sidecar.dry_run import DryRun
 from server.sidecar.errors import InvalidField, Problem, from_store, invalid_record
 from server.sidecar.parts import Parts
@@ -122,7 +122,7 @@ def _key(entry: BatchWrite, place: str) -> Key:
     if entry.kind == "default":
         if entry.name is not None:
             raise InvalidField(field, "there is one default only, without a name; remove it")
-        return DEFAULT
+        return DEFAULT_KEY
     if entry.name is None:
         raise InvalidField(field, "is missing")
     try:

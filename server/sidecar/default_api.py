@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from sampling.records import DEFAULT_POLICY, SILENT_DEFAULT, Key, Record, SamplingPolicy
+from sampling.records import DEFAULT_KEY, SILENT_DEFAULT, Record, SamplingPolicy
 from server.sidecar.configuration import WriteCall, not_found, put, shown
 from server.sidecar.dry_run import DryRun
 from server.sidecar.policies_api import check_says_something
@@ -10,14 +10,12 @@ from server.sidecar.requests import WriteQuery
 from server.sidecar.route import Call, Route, Routes
 from server.sidecar.views import DefaultBody, DefaultView, default_view
 
-DEFAULT = Key("policy", DEFAULT_POLICY)
-
 
 async def get_default(call: Call[None, None]) -> web.Response:
     catalog, _ = call.parts.loaded()
-    stored = call.parts.stored(DEFAULT)
+    stored = call.parts.stored(DEFAULT_KEY)
     if stored is None:
-        raise not_found(DEFAULT)
+        raise not_found(DEFAULT_KEY)
     return shown(call.request, stored, lambda stored: default_view(catalog, stored))
 
 
@@ -66,7 +64,7 @@ ROUTES: Routes = [
 
 async def _put(call: WriteCall, record: Record) -> web.Response:
     served = call.parts.served
-    return await put(call, DEFAULT, record, lambda stored: default_view(served.catalog, stored))
+    return await put(call, DEFAULT_KEY, record, lambda stored: default_view(served.catalog, stored))
 
 
 def default_record(body: DefaultBody) -> SamplingPolicy:

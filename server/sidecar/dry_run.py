@@ -8,28 +8,17 @@ import msgspec
 
 from sampling.catalog import Catalog
 from sampling.effect import Effect, effect_of
-from sampling.records import Key, Kind, Stored
+from sampling.records import Key, Stored
 from server.sidecar.parts import Parts
-from storage.commit import Batch, ChangedRow
+from server.sidecar.record_differences import RecordDifference, shown_differences
+from storage.commit import Batch
 from storage.interface import Terms, Write
 from storage.pacing import paced
 
 SHOWN_RECORDS = 1000
 """So many records are listed, the first ones of the batch."""
 
-SHOWN_BYTES = 8 * 1024 * 1024
-"""Fewer where their texts together would be longer than this."""
-
 EFFECT_SECONDS = 5.0
-
-
-class RecordDifference(msgspec.Struct, frozen=True):
-    """What becomes of one record; null is: no record."""
-
-    kind: Kind
-    name: str
-    before: msgspec.Raw | None
-    after: msgspec.Raw | None
 
 
 class DryRun(msgspec.Struct, frozen=True, rename="camel"):
@@ -68,7 +57,7 @@ async def _planned(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRu
     return DryRun(
         dry_run=True,
         revision=head.point.revision,
-        records=_first(batch.rows),
+        records=shown_differences(batch.rows[:SHOWN_RECORDS]),
         record_count=len(batch.rows),
         effect=effect,
     )
@@ -82,28 +71,3 @@ def _current(catalog: Catalog, batch: Batch) -> Generator[None, None, dict[Key, 
             current[key] = stored
         yield
     return current
-
-
-def _first(rows: Sequence[ChangedRow]) -> list[RecordDifference]:
-    size = 0
-    shown: list[RecordDifference] = []
-    for row in rows[:SHOWN_RECORDS]:
-        size += len(row.before or b"") + len(row.after or b"")
-        if shown and size > SHOWN_BYTES:
-            break
-        shown.append(_difference(row))
-    return shown
-
-
-def _difference(row: ChangedRow) -> RecordDifference:
-    return RecordDifference(row.key.kind, row.key.name, raw(row.before), raw(row.after))
-
-
-def raw(body: bytes | None) -> msgspec.Raw | None:
-    """The text of a record as it goes into an answer; one that somebody broke behind the program's back, as a string."""
-    if body is None:
-        return None
-    try:
-        return msgspec.json.decode(body, type=msgspec.Raw)
-    except ValueError:
-        return msgspec.Raw(msgspec.json.encode(body.decode(errors="replace")))

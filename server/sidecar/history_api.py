@@ -13,11 +13,11 @@ from msgspec import UNSET, UnsetType
 from sampling.records import KINDS, Instant, Key, Kind
 from sampling.strategy import check_name
 from server.sidecar.configuration import json_response
-from server.sidecar.dry_run import RecordDifference, raw
 from server.sidecar.errors import InvalidField
+from server.sidecar.record_differences import RecordDifference, raw, shown_differences
 from server.sidecar.requests import PageQuery
 from server.sidecar.route import Call, Route, Routes
-from storage.history import LOGGED_BYTES, Difference, LoggedChange, Wanted
+from storage.history import LOGGED_BYTES, LoggedChange, Wanted
 
 Value = TypeVar("Value")
 
@@ -119,10 +119,10 @@ async def diff(call: Call[DiffQuery, None]) -> web.Response:
     differences = await call.parts.log().differences(query.from_, _given(query.to))
     records = differences.records
     start = 0 if after is None else bisect_right(records, after, key=lambda difference: difference.key)
-    shown = _bounded(records[start : start + query.limit])
-    more = f"{shown[-1].key.kind}:{shown[-1].key.name}" if start + len(shown) < len(records) else None
+    shown = shown_differences(records[start : start + query.limit])
+    more = f"{shown[-1].kind}:{shown[-1].name}" if start + len(shown) < len(records) else None
     to = differences.head.revision if query.to is UNSET else query.to
-    return json_response(DiffPage(query.from_, to, [_difference_view(each) for each in shown], len(records), more))
+    return json_response(DiffPage(query.from_, to, shown, len(records), more))
 
 
 ROUTES: Routes = [
@@ -147,16 +147,6 @@ ROUTES: Routes = [
 ]
 
 
-def _bounded(records: Sequence[Difference]) -> Sequence[Difference]:
-    """As many as a page may be long, at least one."""
-    size = 0
-    for index, each in enumerate(records):
-        size += len(each.before or b"") + len(each.after or b"")
-        if index and size > LOGGED_BYTES:
-            return records[:index]
-    return records
-
-
 def _change_view(change: LoggedChange) -> ChangeView:
     revision = change.revision
     return ChangeView(
@@ -171,10 +161,6 @@ def _change_view(change: LoggedChange) -> ChangeView:
         before=raw(change.before),
         after=raw(change.after),
     )
-
-
-def _difference_view(difference: Difference) -> RecordDifference:
-    return RecordDifference(difference.key.kind, difference.key.name, raw(difference.before), raw(difference.after))
 
 
 def _given(value: Value | UnsetType) -> Value | None:

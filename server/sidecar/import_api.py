@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from sampling.catalog import Catalog
-from sampling.records import DEFAULT_POLICY, SILENT_DEFAULT, Change, Key, encode_record
+from sampling.records import DEFAULT_KEY, SILENT_DEFAULT, Change, Key, encode_record, owner_of
 from server.sidecar.configuration import Written, commit, json_response
 from server.sidecar.dry_run import DryRun
 from server.sidecar.errors import Problem, from_store, problem_response
@@ -29,7 +29,6 @@ ATTEMPTS = 3
 
 MAX_OWNER = 1024
 
-_DEFAULT = Key("policy", DEFAULT_POLICY)
 _AT_ONCE = 100
 
 _log = structlog.get_logger()
@@ -165,7 +164,7 @@ async def _commit(call: Call[ImportQuery, bytes], records: Mapping[Key, bytes], 
             catalog, _ = await served.fork()
             deleted = await paced(_deleted(catalog, records, owner))
             silent = encode_record(SILENT_DEFAULT)
-            writes += [Write(key, silent if key == _DEFAULT else None) for key in deleted]
+            writes += [Write(key, silent if key == DEFAULT_KEY else None) for key in deleted]
         try:
             return await commit(call, writes, expected=deleted, owner=owner)
         except PointMismatch:
@@ -187,23 +186,14 @@ def _writes(records: Mapping[Key, bytes]) -> Generator[None, None, list[Write]]:
     return writes
 
 
-class _Managed(msgspec.Struct, rename="camel"):
-    managed_by: str | None = None
-
-
-_managed = msgspec.json.Decoder(_Managed)
-
-
 def _deleted(catalog: Catalog, records: Mapping[Key, bytes], owner: str | None) -> Generator[None, None, dict[Key, str]]:
     """What the owner owns and the document does not have, with the entity tags that it was seen at."""
     deleted: dict[Key, str] = {}
     for kind in ("service", "policy"):
         for index, (name, stored) in enumerate(catalog.records(kind).items()):
             key = Key(kind, name)
-            if key not in records and key not in catalog.problems:
-                managed_by = _managed.decode(stored.body).managed_by if b'"managedBy"' in stored.body else None
-                if managed_by == owner:
-                    deleted[key] = stored.etag
+            if key not in records and key not in catalog.problems and owner_of(stored.body) == owner:
+                deleted[key] = stored.etag
             if index % _AT_ONCE == 0:
                 yield
     return deleted

@@ -1,6 +1,5 @@
 """Whole configurations, their catalogs, and work that is done in slices."""
 
-from collections.abc import Generator
 from typing import TypeVar
 
 import msgspec
@@ -18,16 +17,6 @@ POLICIES = ["p", "q", "r", "s"]
 names = st.sampled_from(NAMES)
 
 Result = TypeVar("Result")
-
-
-def run(work: Generator[None, None, Result]) -> Result:
-    """Work that yields, to its end."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 def stored(record: Record, revision: int = 1) -> Stored:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from sampling.catalog import Catalog
 from sampling.records import Boost, Change, Key, Rules, SamplingPolicy, ServiceConfiguration, Stored
+from sampling.slices import at_once
 from sampling.strategy import SamplingStrategy
-from tests.sampling.configurations import catalog_of, change, changes_of, configurations, run, strategies_file
+from tests.sampling.configurations import catalog_of, change, changes_of, configurations, strategies_file
 from tests.sampling.generate import NAMES, NOW
 from tests.sampling.reference_resolver import Configuration, answer
 
@@ -56,7 +57,7 @@ def test_windows_follow_the_clock_also_when_it_goes_back(configuration: Configur
 @given(configurations())
 def test_a_copy_answers_the_same_and_changes_alone(configuration: Configuration) -> None:
     catalog = catalog_of(configuration)
-    twin = run(catalog.copy_in_slices())
+    twin = at_once(catalog.copy_in_slices())
     twin.apply([change("policy", "all", SamplingPolicy("*", 99, SamplingStrategy("probabilistic", 0.125)))])
     for name in NAMES:
         assert_agrees(catalog, configuration, name)

@@ -16,6 +16,7 @@ from sampling.configuration_document_writer import Provenance, names_in_slices, 
 from sampling.json_cursor import JsonCursor, JsonError
 from sampling.name_order import sorted_in_slices
 from sampling.records import SILENT_DEFAULT, Change, Key, Record, SamplingPolicy, Stored, encode_record
+from sampling.slices import at_once
 from sampling.strategy import SamplingStrategy
 from tests.sampling.generate import boosts, policies, services
 
@@ -23,15 +24,6 @@ Result = TypeVar("Result")
 
 PROVENANCE = Provenance(7, "3f9a1c02", "store")
 DEFAULT = Key("policy", "default")
-
-
-def finished(work: Generator[None, None, Result]) -> Result:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 def steps(work: Generator[None, None, object]) -> int:
@@ -45,19 +37,19 @@ def catalog_of(records: Mapping[Key, bytes]) -> Catalog:
 
 
 def written(catalog: Catalog) -> bytes:
-    return b"".join(pieces(catalog, finished(names_in_slices(catalog)), PROVENANCE))
+    return b"".join(pieces(catalog, at_once(names_in_slices(catalog)), PROVENANCE))
 
 
 def reading_of(text: str, owner: str | None = None) -> DocumentReading:
     cursor = JsonCursor(text)
-    outline = finished(outline_in_slices(cursor))
+    outline = at_once(outline_in_slices(cursor))
     assert outline.format == "tracing-config"
     return DocumentReading(cursor, outline, owner, lambda _key, _record: None)
 
 
 def read(text: str, owner: str | None = None) -> DocumentReading:
     reading = reading_of(text, owner)
-    finished(reading.in_slices())
+    at_once(reading.in_slices())
     return reading
 
 
@@ -239,7 +231,7 @@ def test_reading_can_be_interrupted_at_every_entry() -> None:
     assert seen[:3] == [1, 2, 3]
     catalog = catalog_of(reading.records)
     assert steps(names_in_slices(catalog)) >= 5
-    assert len(list(pieces(catalog, finished(names_in_slices(catalog)), PROVENANCE))) >= 5
+    assert len(list(pieces(catalog, at_once(names_in_slices(catalog)), PROVENANCE))) >= 5
 
 
 @pytest.mark.parametrize(
@@ -255,13 +247,13 @@ def test_reading_can_be_interrupted_at_every_entry() -> None:
     ],
 )
 def test_the_format_is_told_by_the_keys_at_the_top(text: str, found: str) -> None:
-    assert finished(outline_in_slices(JsonCursor(text))).format == found
+    assert at_once(outline_in_slices(JsonCursor(text))).format == found
 
 
 @pytest.mark.parametrize("ours", ["services", "policies", "boosts", "default", "format"])
 @pytest.mark.parametrize("jaegers", ["service_strategies", "Default_Strategy"])
 def test_keys_of_both_formats_are_refused(ours: str, jaegers: str) -> None:
-    outline = finished(outline_in_slices(JsonCursor(json.dumps({jaegers: None, ours: {}}))))
+    outline = at_once(outline_in_slices(JsonCursor(json.dumps({jaegers: None, ours: {}}))))
     with pytest.raises(DocumentError, match=f"^{ours}: .*{jaegers}"):
         _ = outline.format
 
@@ -269,7 +261,7 @@ def test_keys_of_both_formats_are_refused(ours: str, jaegers: str) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "null", "1", '"x"', '{"services": {"a": {}}', '{"services": {"a": {},}}', "{} {}"])
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(JsonError, match=r"^line 1, column \d+: "):
-        finished(outline_in_slices(JsonCursor(text)))
+        at_once(outline_in_slices(JsonCursor(text)))
 
 
 def test_more_entries_than_can_be_held_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +271,7 @@ def test_more_entries_than_can_be_held_are_refused(monkeypatch: pytest.MonkeyPat
         "policies": {str(number): {} for number in range(5)},
     }
     with pytest.raises(DocumentError, match=r"^policies: has more than 10 entries"):
-        finished(outline_in_slices(JsonCursor(json.dumps(parts))))
+        at_once(outline_in_slices(JsonCursor(json.dumps(parts))))
 
 
 @pytest.mark.parametrize("key", ["services", "service_strategies", "default", "x"])
@@ -287,7 +279,7 @@ def test_a_value_that_would_take_long_to_parse_is_refused(key: str) -> None:
     long = "[" + "1," * (MAX_VALUE_CHARACTERS // 2) + "1]"
     value = {"services": '{"a":%s}', "service_strategies": "[%s]"}.get(key, "%s") % long
     with pytest.raises(JsonError, match=f"more than {MAX_VALUE_CHARACTERS} characters"):
-        finished(outline_in_slices(JsonCursor(f'{{"{key}":{value}, "y": 1}}')))
+        at_once(outline_in_slices(JsonCursor(f'{{"{key}":{value}, "y": 1}}')))
 
 
 values = st.recursive(
@@ -334,4 +326,4 @@ def refusal(text: str, take: Callable[[JsonCursor], Any]) -> str:
 @given(st.lists(st.text(max_size=3), max_size=700))
 @settings(max_examples=30)
 def test_names_are_sorted_as_ever(some: list[str]) -> None:
-    assert finished(sorted_in_slices(some)) == sorted(some)
+    assert at_once(sorted_in_slices(some)) == sorted(some)

@@ -13,6 +13,7 @@ from sampling.catalog import Catalog
 from sampling.effect import AnswerDifference, Effect, effect_of
 from sampling.encode import encode_json, encode_protobuf
 from sampling.records import SILENT_DEFAULT, Boost, Change, Kind, Record, Rules, SamplingPolicy, ServiceConfiguration
+from sampling.slices import at_once
 from sampling.strategy import EffectiveStrategy, OperationStrategy, SamplingStrategy
 from tests.sampling.configurations import (
     NOW_SECONDS,
@@ -22,7 +23,6 @@ from tests.sampling.configurations import (
     configurations,
     defaults,
     names,
-    run,
     strategies_file,
 )
 from tests.sampling.generate import NOW, boosts, policies, services
@@ -55,9 +55,9 @@ def changed(draw: st.DrawFn, before: Configuration) -> Changed:
 
 
 def effect(before: Catalog, changes: list[Change], polled: list[str] | None = None) -> Effect:
-    after = run(before.copy_in_slices())
+    after = at_once(before.copy_in_slices())
     after.apply(changes)
-    return run(effect_of(before, after, changes, polled or [], monotonic() + 60))
+    return at_once(effect_of(before, after, changes, polled or [], monotonic() + 60))
 
 
 @given(st.data(), configurations(), st.lists(names, unique=True))
@@ -138,26 +138,26 @@ def test_both_catalogs_are_judged_at_the_instant_of_the_first() -> None:
     before = Catalog(instant=NOW_SECONDS)
     before.apply([change("policy", "p", SamplingPolicy("*", 0, HALF, ends_at=NOW + timedelta(hours=1)))])
     changes = [change("boost", "a", Boost(NOW + timedelta(hours=1), HALF))]
-    after = run(before.copy_in_slices())
+    after = at_once(before.copy_in_slices())
     after.apply(changes)
     after.instant += 7200
-    found = run(effect_of(before, after, changes, ["b"], monotonic() + 60))
+    found = at_once(effect_of(before, after, changes, ["b"], monotonic() + 60))
     assert (found.changed, found.examined) == (0, 2)
 
 
 def test_at_the_deadline_it_stops_and_says_so() -> None:
     catalog = many(10, ServiceConfiguration())
     changes = [change("policy", "all", SamplingPolicy("*", 0, HALF))]
-    after = run(catalog.copy_in_slices())
+    after = at_once(catalog.copy_in_slices())
     after.apply(changes)
-    found = run(effect_of(catalog, after, changes, [], monotonic()))
+    found = at_once(effect_of(catalog, after, changes, [], monotonic()))
     assert (found.examined, found.changed, found.complete, found.answers) == (0, 0, False, [])
 
 
 def test_it_gives_way_after_every_name() -> None:
     catalog = many(1000, ServiceConfiguration())
     changes = [change("policy", "all", SamplingPolicy("*", 0, HALF))]
-    after = run(catalog.copy_in_slices())
+    after = at_once(catalog.copy_in_slices())
     after.apply(changes)
     steps = sum(1 for _ in effect_of(catalog, after, changes, [], monotonic() + 60))
     assert steps >= 2000, "a thousand names, which both catalogs have"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sampling.explanation import SHOWN_POLICIES, Candidate, Explanation, explain
 from sampling.records import Boost, Change, Key, Rules, SamplingPolicy, ServiceConfiguration, Stored
+from sampling.slices import at_once
 from sampling.strategy import OperationStrategy, SamplingStrategy
-from tests.sampling.configurations import NOW_SECONDS, catalog_of, change, configurations, defaults, run
+from tests.sampling.configurations import NOW_SECONDS, catalog_of, change, configurations, defaults
 from tests.sampling.generate import NAMES, NOW
 from tests.sampling.reference_resolver import Configuration, answer
 
@@ -24,7 +25,7 @@ HOUR = timedelta(hours=1)
 def test_an_explanation_shows_the_answer_one_winner_and_every_operation(configuration: Configuration) -> None:
     catalog = catalog_of(configuration)
     for name in NAMES:
-        found = run(explain(catalog, name))
+        found = at_once(explain(catalog, name))
         assert (found.effective, found.instant) == (catalog.resolve(name), catalog.instant)
         winners = [each for each in found.candidates if each.outcome == "wins"]
         assert [each.sampling_strategy for each in winners] == [found.effective.strategy]
@@ -42,7 +43,7 @@ def test_an_operation_gets_what_the_answer_says(configuration: Configuration, op
     catalog = catalog_of(configuration)
     for name in NAMES:
         effective = catalog.resolve(name)
-        found = run(explain(catalog, name, operation)).operation
+        found = at_once(explain(catalog, name, operation)).operation
         assert found is not None
         listed = [each.param for each in effective.operations or () if each.operation == operation]
         if effective.strategy.type == "ratelimiting":
@@ -61,14 +62,14 @@ def test_the_next_change_is_the_first_instant_at_which_the_answer_differs(config
     for name in NAMES:
         now = answer(configuration, name, NOW)
         expected = next((at.timestamp() for at in later if answer(configuration, name, at) != now), None)
-        assert run(explain(catalog, name)).next_change == expected
+        assert at_once(explain(catalog, name)).next_change == expected
 
 
 @given(configurations(), defaults(), st.sampled_from(NAMES))
 def test_a_change_in_the_middle_of_an_explanation_is_not_seen(
     configuration: Configuration, default: SamplingPolicy, name: str
 ) -> None:
-    expected = run(explain(catalog_of(copy.deepcopy(configuration)), name, "a"))
+    expected = at_once(explain(catalog_of(copy.deepcopy(configuration)), name, "a"))
     catalog = catalog_of(configuration)
     work = explain(catalog, name, "a")
     next(work)
@@ -77,11 +78,11 @@ def test_a_change_in_the_middle_of_an_explanation_is_not_seen(
     catalog.apply([change("boost", key, None) for key in configuration.boosts])
     catalog.apply([change("policy", "default", default), change("policy", "new", SamplingPolicy("*", 9, HALF, (HEALTH,)))])
     catalog.instant += 7200
-    assert run(work) == expected
+    assert at_once(work) == expected
 
 
 def explained(configuration: Configuration, operation: str = "") -> Explanation:
-    return run(explain(catalog_of(configuration), "checkout", operation))
+    return at_once(explain(catalog_of(configuration), "checkout", operation))
 
 
 def candidate(found: Explanation, source: str, key: str) -> Candidate:
@@ -201,7 +202,7 @@ def test_a_record_that_somebody_broke_loses_and_says_what_is_wrong(key: Key) -> 
     catalog = catalog_of(Configuration())
     catalog.apply([Change(key, Stored(1, "0" * 16, b'{"samplingStrategy":{"type":"probabilistic","param":7}}'))])
     source = "default" if key.name == "default" else key.kind
-    found = candidate(run(explain(catalog, "checkout")), source, key.name)
+    found = candidate(at_once(explain(catalog, "checkout")), source, key.name)
     assert found.outcome == "loses"
     assert "cannot be read, and counts as absent" in found.reason
 

@@ -24,12 +24,13 @@ from sampling.records import (
     Stored,
     encode_record,
 )
+from sampling.slices import at_once
 from sampling.strategies_file import NO_FILE, StrategiesFile
 from sampling.strategies_file_reader import read
 from sampling.strategies_file_writer import pieces
 from sampling.strategy import OperationStrategy, SamplingStrategy
 from tests.sampling.generate import NAMES, NOW, boosts, operation_lists, policies, probabilities, rate_limiting, rules, services
-from tests.sampling.test_configuration_document import finished, steps
+from tests.sampling.test_configuration_document import steps
 
 INSTANT = NOW.timestamp()
 STRANGERS = [*NAMES, "nobody", "zz"]
@@ -43,7 +44,7 @@ def catalog_of(records: Mapping[Key, Record], file: StrategiesFile = NO_FILE) ->
 
 def exported(catalog: Catalog) -> tuple[StrategiesFile, JaegerExport]:
     """What a reader makes of the text, and what was said of it."""
-    export = finished(export_in_slices(finished(catalog.copy_in_slices())))
+    export = at_once(export_in_slices(at_once(catalog.copy_in_slices())))
     return read(b"".join(pieces(export.file))), export
 
 
@@ -225,7 +226,7 @@ def test_an_export_can_be_interrupted_at_every_record() -> None:
 
 def imported(file: StrategiesFile, owner: str | None = None) -> JaegerImport:
     made = JaegerImport(file, owner)
-    finished(made.in_slices())
+    at_once(made.in_slices())
     return made
 
 

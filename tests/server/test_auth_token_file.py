@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from sampling.records import Key
-from server.cli.token import commands
+from server.cli.commands import commands
 from server.sidecar.identity import Identity, identity_of
 from server.sidecar.tokens import Tokens, read_token_file, token_digest
 from server.sidecar.watched_file import WatchedFile
@@ -187,7 +187,7 @@ def test_broken_content_is_told_once_and_the_last_good_content_stays(tmp_path: P
 
 def create(*arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of ``tracing-config token create``."""
-    result = CliRunner().invoke(commands, ["create", *arguments])
+    result = CliRunner().invoke(commands, ["token", "create", *arguments])
     return result.exit_code, result.stdout, result.stderr
 
 

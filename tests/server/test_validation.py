@@ -1,6 +1,6 @@
 """The validation: what cannot be planted in a running replica at will. The rest is in tests/e2e/test_admin.py."""
 
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sampling.catalog import Catalog
 from sampling.policies import Policy
 from sampling.records import Boost, Change, Key, SamplingPolicy, Stored, encode_record
+from sampling.slices import at_once
 from sampling.strategies_file_reader import read
 from sampling.strategy import OperationStrategy, SamplingStrategy
 from server import validation as validation_module
@@ -252,15 +253,6 @@ def catalog_of(given: dict[str, SamplingPolicy], *boosts: Change) -> Catalog:
     return catalog
 
 
-def run(work: Generator[None, None, list[Finding]]) -> list[Finding]:
-    try:
-        while True:
-            next(work)
-    except StopIteration as end:
-        found: list[Finding] = end.value
-        return found
-
-
 def names_in(findings: list[Finding]) -> set[str]:
     return {record.name for finding in findings for record in finding.records}
 
@@ -274,7 +266,7 @@ def test_a_policy_below_another_of_its_pattern_never_wins() -> None:
         "disabled": SamplingPolicy("batch-*", 0, RATE, enabled=False),
         "elsewhere": SamplingPolicy("batch-?", 0, RATE),
     }
-    findings = run(never_winning(catalog_of(given)))
+    findings = at_once(never_winning(catalog_of(given)))
     assert names_in(findings) == {"below"}
     assert "'above'" in findings[0].records[0].message
 
@@ -287,7 +279,7 @@ def test_below_a_policy_for_everything_no_other_wins() -> None:
         "the same": SamplingPolicy("?", 5, RATE),
         "default": SamplingPolicy("*", 0, RATE),
     }
-    assert names_in(run(never_winning(catalog_of(given)))) == {"below"}
+    assert names_in(at_once(never_winning(catalog_of(given)))) == {"below"}
 
 
 def test_a_policy_that_reaches_out_of_the_other_s_window_may_win() -> None:
@@ -299,7 +291,7 @@ def test_a_policy_that_reaches_out_of_the_other_s_window_may_win() -> None:
         "always": SamplingPolicy("a*", 3, RATE),
         "never again": SamplingPolicy("a*", 2, RATE, ends_at=NOW),
     }
-    assert names_in(run(never_winning(catalog_of(given)))) == {"within"}
+    assert names_in(at_once(never_winning(catalog_of(given)))) == {"within"}
 
 
 def never_wins(given: dict[str, SamplingPolicy]) -> set[str]:
@@ -321,7 +313,7 @@ def never_wins(given: dict[str, SamplingPolicy]) -> set[str]:
 @given(st.dictionaries(st.sampled_from("abcdefgh"), policies(), max_size=8))
 def test_what_never_wins_is_found_and_makes_no_difference(given: dict[str, SamplingPolicy]) -> None:
     catalog = catalog_of(given)
-    never = names_in(run(never_winning(catalog)))
+    never = names_in(at_once(never_winning(catalog)))
     assert never == never_wins(given)
     without = catalog_of({name: policy for name, policy in given.items() if name not in never})
     for hours in (-2, -1, 0, 1, 2, 3):
@@ -343,6 +335,6 @@ def test_windows_that_are_over_are_told() -> None:
         Change(put(Key("boost", name), Boost(ends, RATE)).key, Stored(1, "0" * 16, encode_record(Boost(ends, RATE))))
         for name, ends in (("ended", past), ("active", future))
     ]
-    policies_over, boosts_over = run(expired(catalog_of(given, *boosts)))
+    policies_over, boosts_over = at_once(expired(catalog_of(given, *boosts)))
     assert (policies_over.kind, names_in([policies_over])) == ("expired-policy", {"over", "ends now"})
     assert (boosts_over.kind, names_in([boosts_over])) == ("expired-boost", {"ended"})
