@@ -16,26 +16,22 @@ from server.served import Served
 from server.settings import Settings
 from server.sidecar.auth import Authentication
 from server.sidecar.errors import Problem
-from server.strategies_file import StrategiesFileWatch
 from server.telemetry.metrics import Metrics
 from server.validation import Validation
 from storage.errors import StoreUnavailable
 from storage.history import History
-from storage.interface import Copies, Point, Store
+from storage.interface import Point
 
 
 class Parts(NamedTuple):
-    """One of each. ``copies`` and ``keepers`` have the same names: ``snapshot`` and, with Redis, ``hot copy``."""
+    """One of each. The keepers have the names of the copies: ``snapshot`` and, with Redis, ``hot copy``."""
 
     settings: Settings
     answers: Answers
     served: Served
     follower: Follower
-    store: Store
     history: History
-    copies: Mapping[str, Copies]
     keepers: Mapping[str, CopyKeeper]
-    strategies_file: StrategiesFileWatch | None
     health: Health
     metrics: Metrics
     authentication: Authentication
