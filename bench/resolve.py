@@ -24,29 +24,28 @@ NAMES = 1_000
 def resolve() -> Table:
     """Resolve and answer names that no server has seen before, with many policies."""
     print(f"resolve: {NAMES} names with {POLICIES} policies", file=sys.stderr, flush=True)
-    catalog = Catalog(instant=time.time())
-    catalog.apply([_policy(number) for number in range(POLICIES)])
-    answers = Answers()
-    answers.serve(catalog)
-    gc.collect()
-    gc.freeze()
-
-    early, resolving, answering = Timings(), Timings(), Timings()
-    for timings, service in ((early, 0), (resolving, NAMES)):
-        for name in _new_names(service):
-            with timings.one():
-                catalog.resolve(name)
-    for request in [Answer(name, 0).request for name in _new_names(2 * NAMES)]:
-        with answering.one():
-            answers.framed(request)
-    gc.unfreeze()
-
     table = Table(
         f"A new name with {POLICIES} policies, {WITHOUT_PREFIX} of them without a prefix", "", "p50", "p99", "slowest"
     )
-    table.add(f"resolve, the first {NAMES} after the start", *early.microseconds())
-    table.add(f"resolve, the next {NAMES}", *resolving.microseconds())
-    table.add("answer over gRPC", *answering.microseconds())
+    for kind, pattern in (("a prefix each", _own_prefix), ("one prefix for all", _shared_prefix)):
+        catalog = Catalog(instant=time.time())
+        catalog.apply([_policy(number, pattern(number)) for number in range(POLICIES)])
+        answers = Answers()
+        answers.serve(catalog)
+        gc.collect()
+        gc.freeze()
+        early, resolving, answering = Timings(), Timings(), Timings()
+        for timings, service in ((early, 0), (resolving, NAMES)):
+            for name in _new_names(service):
+                with timings.one():
+                    catalog.resolve(name)
+        for request in [Answer(name, 0).request for name in _new_names(2 * NAMES)]:
+            with answering.one():
+                answers.framed(request)
+        gc.unfreeze()
+        table.add(f"{kind}: resolve, the first {NAMES} after the start", *early.microseconds())
+        table.add(f"{kind}: resolve, the next {NAMES}", *resolving.microseconds())
+        table.add(f"{kind}: answer over gRPC", *answering.microseconds())
     return table
 
 
@@ -55,12 +54,19 @@ def _new_names(first: int) -> list[str]:
     return [f"{Fleet.name(index)}-new" for index in range(first, first + NAMES)]
 
 
-def _policy(number: int) -> Change:
+def _own_prefix(number: int) -> str:
     """Most patterns name a team and the beginning of a service; some name an ending, a character set, a middle."""
     if number < WITHOUT_PREFIX:
-        pattern = (f"*-canary-{number:02}", f"*-service-{number:02}*", f"[a-t]*-0{number:02}")[number % 3]
-    else:
-        pattern = f"team-{number % TEAMS:03}-service-{number // TEAMS:02}*"
+        return (f"*-canary-{number:02}", f"*-service-{number:02}*", f"[a-t]*-0{number:02}")[number % 3]
+    return f"team-{number % TEAMS:03}-service-{number // TEAMS:02}*"
+
+
+def _shared_prefix(number: int) -> str:
+    """Most patterns name a service of any team."""
+    return _own_prefix(number) if number < WITHOUT_PREFIX else f"team-*-service-{number:04}*"
+
+
+def _policy(number: int, pattern: str) -> Change:
     policy = SamplingPolicy(
         pattern,
         priority=number % 10,

@@ -5,9 +5,18 @@ Case sensitive, over the whole name; a ``[`` that is never closed stands for its
 
 import fnmatch
 import re
+from collections.abc import Collection, Sequence
 from functools import cached_property
+from itertools import islice
 
-_TOKEN = re.compile(r"\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+# Possessive: a bracket right behind the opening one belongs to the set, so `[]` alone is no set.
+_TOKEN = re.compile(r"\*|\?|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
+
+
+NEEDLE, SHORT_NEEDLE = 4, 2
+"""Characters of a needle; of one from a text that is shorter than the longer kind."""
+
+_NEEDLES_LOOKED_AT = 64
 
 
 class Pattern:
@@ -23,9 +32,9 @@ class Pattern:
         """Compares patterns: more literal characters, then more single-character wildcards, then fewer stars."""
         self.prefix = text[: next((i for i, character in enumerate(text) if character in "*?["), len(text))]
         """The characters every matching name starts with."""
-        runs = "".join(part if len(part) == 1 and part not in ("*", "?") else "\0" for part in tokens).split("\0")
-        self._part = max(runs, key=len)
-        """Characters in a row that every matching name contains: to look for them is much faster than the expression."""
+        self._part = max(_runs(tokens[len(self.prefix) :]), key=len)
+        """Characters in a row that every matching name contains behind the prefix: to look for them is much faster than the
+        expression."""
         rest = text[len(self.prefix) :]
         self._prefix_only = rest == "*"
         self._literal = not rest
@@ -38,6 +47,13 @@ class Pattern:
     @cached_property
     def _regex(self) -> re.Pattern[str]:
         return re.compile(fnmatch.translate(self.text))
+
+    def needles(self) -> Collection[str]:
+        """Short texts that every matching name has behind the prefix, by any of which the pattern can be looked up."""
+        runs = _runs(_TOKEN.findall(self.text[len(self.prefix) :]))
+        size = NEEDLE if any(len(run) >= NEEDLE for run in runs) else SHORT_NEEDLE
+        needles = (run[start : start + size] for run in runs for start in range(len(run) - size + 1))
+        return set(islice(needles, _NEEDLES_LOOKED_AT))
 
     def matches(self, name: str) -> bool:
         """Whether the whole name is described by the pattern."""
@@ -61,3 +77,8 @@ class Pattern:
             if start < len(part):
                 return False
         return True
+
+
+def _runs(tokens: Sequence[str]) -> list[str]:
+    """The literal texts between the wildcards."""
+    return "".join(part if len(part) == 1 and part not in ("*", "?") else "\0" for part in tokens).split("\0")

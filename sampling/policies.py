@@ -1,9 +1,9 @@
 """Which policies match a service name, in the order in which they count."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
-from sampling.pattern import Pattern
+from sampling.pattern import NEEDLE, SHORT_NEEDLE, Pattern
 from sampling.records import Rules, SamplingPolicy
 
 
@@ -31,9 +31,10 @@ class PolicyIndex:
     """Enabled policies by the literal prefix of their pattern, so that a name meets few of ten thousand."""
 
     def __init__(self) -> None:
-        self._by_prefix: dict[str, dict[str, Policy]] = {}
+        self._by_prefix: dict[str, _Bucket] = {}
         self._prefix_lengths: list[int] = []
         self._policies: dict[str, Policy] = {}
+        self._needles: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Policy]:
         return iter(self._policies.values())
@@ -43,10 +44,10 @@ class PolicyIndex:
         self._policies[policy.name] = policy
         prefix = policy.pattern.prefix
         if prefix not in self._by_prefix:
-            self._by_prefix[prefix] = {}
+            self._by_prefix[prefix] = _Bucket()
             if len(prefix) not in self._prefix_lengths:
                 self._prefix_lengths.append(len(prefix))
-        self._by_prefix[prefix][policy.name] = policy
+        self._needles[policy.name] = self._by_prefix[prefix].add(policy)
 
     def remove(self, name: str) -> None:
         """Forget a policy; a name that is not there is fine."""
@@ -54,8 +55,8 @@ class PolicyIndex:
         if policy is None:
             return
         prefix = policy.pattern.prefix
-        del self._by_prefix[prefix][name]
-        if not self._by_prefix[prefix]:
+        self._by_prefix[prefix].remove(name, self._needles.pop(name))
+        if not self._by_prefix[prefix].by_needle:
             del self._by_prefix[prefix]
 
     def __contains__(self, name: str) -> bool:
@@ -71,11 +72,42 @@ class PolicyIndex:
             policy
             for length in self._prefix_lengths
             if length <= len(name) and (bucket := self._by_prefix.get(name[:length]))
-            for policy in bucket.values()
+            for policy in bucket.candidates(name, length)
             if (instant is None or policy.in_window(instant)) and policy.pattern.matches(name)
         ]
         found.sort(key=by_rank)
         return found
+
+
+class _Bucket:
+    """Policies that share a literal prefix, by a needle: a short text that only a name with it behind the prefix can match."""
+
+    __slots__ = ("by_needle",)
+
+    def __init__(self) -> None:
+        self.by_needle: dict[str, dict[str, Policy]] = {}
+        """Those without any needle are under the empty one."""
+
+    def add(self, policy: Policy) -> str:
+        """Take a policy; the needle that it is under, the rarest one until now."""
+        needle = min(policy.pattern.needles(), key=lambda needle: (len(self.by_needle.get(needle, ())), needle), default="")
+        self.by_needle.setdefault(needle, {})[policy.name] = policy
+        return needle
+
+    def remove(self, name: str, needle: str) -> None:
+        del self.by_needle[needle][name]
+        if not self.by_needle[needle]:
+            del self.by_needle[needle]
+
+    def candidates(self, name: str, start: int) -> Collection[Policy]:
+        """Those that may match a name with the prefix, which ends at ``start``."""
+        by_needle = self.by_needle
+        if len(by_needle) == 1 and "" in by_needle:
+            return by_needle[""].values()
+        there = {name[at : at + NEEDLE] for at in range(start, len(name))}
+        there.update([name[at : at + SHORT_NEEDLE] for at in range(start, len(name))])
+        there.add("")
+        return [policy for needle in by_needle.keys() & there for policy in by_needle[needle].values()]
 
 
 def by_rank(policy: Policy) -> tuple[int, tuple[int, ...], str]:

@@ -88,7 +88,10 @@ class Answers:
         else:
             for name in changed:
                 if (polled := self._by_name.get(name)) is not None:
-                    self._forget(polled)
+                    polled.framed = polled.json = None
+                    self._configured.pop(name, None)
+                    self._strangers.pop(name, None)
+                    self._keep(catalog, polled)
 
     def framed(self, body: bytes) -> bytes | None:
         """A gRPC body with its five bytes of frame, to another. None: not one plain message, ask the full implementation.
@@ -162,17 +165,22 @@ class Answers:
             raise NotReady
         polled = self._by_name.get(name)
         if polled is None:
-            if catalog.is_configured(name):
-                ring, capacity = self._configured, catalog.configured
-            else:
-                ring, capacity = self._strangers, STRANGERS
-            self._make_room(ring, capacity)
-            polled = ring[name] = self._by_name[name] = _Polled(name, self._generation)
+            polled = self._by_name[name] = _Polled(name, self._generation)
+            self._keep(catalog, polled)
         elif polled.generation != self._generation:
             polled.generation = self._generation
             polled.framed = polled.json = None
         polled.recent = True
         return catalog, polled
+
+    def _keep(self, catalog: Catalog, polled: "_Polled") -> None:
+        """Remember a name among its like, in place of the longest unpolled where there are too many."""
+        if catalog.is_configured(polled.name):
+            ring, capacity = self._configured, catalog.configured
+        else:
+            ring, capacity = self._strangers, STRANGERS
+        self._make_room(ring, capacity)
+        ring[polled.name] = polled
 
     def _make_room(self, ring: "dict[str, _Polled]", capacity: int) -> None:
         """Let go of the longest unpolled: a clock, which costs a poll one attribute and no reordering."""

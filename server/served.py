@@ -156,7 +156,8 @@ class Served:
 
     def _swap(self, catalog: Catalog, head: Head, changed: list[str] | None) -> None:
         catalog.file = self.catalog.file
-        catalog.advance(time())
+        if catalog.advance(time()):
+            changed = None  # A window opened or closed meanwhile, which no later look would notice.
         self.catalog = catalog
         self.point, self.checksum, self.checked_at = head.point, head.checksum, head.clock
         self._serve(changed)

@@ -1,7 +1,6 @@
 """The resolution rules once more, as slow and obvious as they can be said. Imports nothing of ``sampling`` but records."""
 
 import fnmatch
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -86,7 +85,20 @@ def matching_policies(configuration: Configuration, name: str, now: datetime) ->
 
 def specificity(pattern: str) -> list[int]:
     """Literal characters, then single-character wildcards, then fewer stars."""
-    sets = re.findall(r"\[!?\]?[^\]]*\]", pattern)
-    rest = re.sub(r"\[!?\]?[^\]]*\]", "", pattern)
-    singles = len(sets) + rest.count("?")
-    return [len(rest) - rest.count("?") - rest.count("*"), singles, -rest.count("*")]
+    literals = singles = stars = at = 0
+    while at < len(pattern):
+        end = end_of_set(pattern, at) if pattern[at] == "[" else 0
+        stars += pattern[at] == "*"
+        singles += pattern[at] == "?" or end > 0
+        literals += pattern[at] not in "*?" and not end
+        at = max(end, at) + 1
+    return [literals, singles, -stars]
+
+
+def end_of_set(pattern: str, start: int) -> int:
+    """Where the set that begins here is closed; 0 where it never is, and the bracket stands for itself."""
+    first = start + 1
+    if pattern[first : first + 1] == "!":
+        first += 1
+    # A bracket that comes first is one of the set.
+    return max(pattern.find("]", first + 1), 0)
