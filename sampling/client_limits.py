@@ -12,11 +12,17 @@ from sampling.encode import encode_protobuf
 from sampling.strategy import EffectiveStrategy
 
 
-class ClientWarning(msgspec.Struct, frozen=True):
+class ClientWarning(msgspec.Struct, frozen=True, rename="camel"):
     """What one client does instead of what the answer says, and what helps."""
 
     client: str
     message: str
+    seen_in: str
+    """The package and version in which it was seen, and how."""
+
+
+RETIRED = "(retired)"
+"""Part of the name of a client that nobody maintains any more."""
 
 
 class Limit(NamedTuple):
@@ -24,15 +30,14 @@ class Limit(NamedTuple):
 
     client: str
     seen_in: str
-    """The package and version in which it was seen."""
-
     concerns: Callable[[EffectiveStrategy], bool]
     message: str
 
 
 def warnings_for(effective: EffectiveStrategy) -> Sequence[ClientWarning]:
-    """The warnings for one answer, by client."""
-    return [ClientWarning(limit.client, limit.message) for limit in LIMITS if limit.concerns(effective)]
+    """The warnings for one answer, those of clients that are still maintained first."""
+    found = [ClientWarning(limit.client, limit.message, limit.seen_in) for limit in LIMITS if limit.concerns(effective)]
+    return sorted(found, key=lambda warning: RETIRED in warning.client)
 
 
 def _limits_rate(effective: EffectiveStrategy) -> bool:

@@ -27,6 +27,13 @@ class Candidate(msgspec.Struct, frozen=True, rename="camel"):
     sampling_strategy: SamplingStrategy | None
     outcome: Literal["wins", "loses"]
     reason: str
+    revision: int | None
+    """The commit that wrote the record; the history tells by whom and why. None where it is no record."""
+
+    service_pattern: str | None
+    """Of a policy that could be read."""
+
+    priority: int | None
 
 
 class OperationOrigin(msgspec.Struct, frozen=True):
@@ -49,7 +56,7 @@ class Explanation(msgspec.Struct, frozen=True):
     """Seconds since the epoch."""
 
     candidates: Sequence[Candidate]
-    """In the order in which places count, with the first 1000 policies."""
+    """In the order in which places count, with the first 1000 policies, and always the winner."""
 
     candidate_count: int
     """All of them."""
@@ -96,24 +103,45 @@ def explain(catalog: Catalog, name: str, operation: str = "") -> Generator[None,
 def _candidates(catalog: Catalog, name: str, places: Sequence[Place], winner: Layer) -> Generator[None, None, list[Candidate]]:
     rivals = [place for place in places if place.policy and not place.silent and place.rules.sampling_strategy is not None]
     first = next((place.policy for place in rivals if (place.source, place.key) == (winner.source, winner.key)), None)
+    limited = winner.rules.sampling_strategy is not None and winner.rules.sampling_strategy.type == "ratelimiting"
     candidates = []
     policies = 0
     for place in places:
         policies += place.source == "policy"
-        if place.source == "policy" and policies > SHOWN_POLICIES:
-            continue
         wins = (place.source, place.key) == (winner.source, winner.key) and not place.silent
+        if place.source == "policy" and policies > SHOWN_POLICIES and not wins:
+            continue
         reason = _won(catalog, name, place, len(rivals)) if wins else _lost(place, winner, first)
-        outcome: Literal["wins", "loses"] = "wins" if wins else "loses"
-        candidates.append(Candidate(place.source, place.key, place.rules.sampling_strategy, outcome, reason))
+        candidates.append(
+            Candidate(
+                place.source,
+                place.key,
+                place.rules.sampling_strategy,
+                "wins" if wins else "loses",
+                reason + _unheard_operations(place, limited=limited),
+                place.revision,
+                None if place.policy is None else place.policy.pattern.text,
+                None if place.policy is None else place.policy.priority,
+            )
+        )
         yield
     return candidates
+
+
+def _unheard_operations(place: Place, *, limited: bool) -> str:
+    """What keeps the operation rules of a place that is heard from being heard too."""
+    if place.silent or not place.rules.operation_strategies:
+        return ""
+    if place.operations_covered:
+        return f"; {place.operations_covered}"
+    return "; its operation rules do not count beside a rate limit" if limited else ""
 
 
 def _won(catalog: Catalog, name: str, place: Place, rivals: int) -> str:
     match place.source:
         case "boost" if (boost := catalog.boost(name)) is not None:
-            return f"in force until {moment_text(seconds(boost.ends_at, 0))}; a boost replaces the whole answer"
+            why = f" ({boost.reason})" if boost.reason else ""
+            return f"in force until {moment_text(seconds(boost.ends_at, 0))}{why}; a boost replaces the whole answer"
         case "service":
             return "the service's own record is enabled and gives a strategy"
         case "file":
@@ -121,8 +149,8 @@ def _won(catalog: Catalog, name: str, place: Place, rivals: int) -> str:
         case "policy" if place.policy is not None:
             policy = place.policy
             if rivals == 1:
-                return f"its pattern {policy.pattern.text!r} matches, and no other matching policy gives a strategy"
-            return f"priority {policy.priority}, the first of {rivals} matching policies that give a strategy"
+                return f"its pattern {policy.pattern.text!r} matches, and no other matching policy in force gives a strategy"
+            return f"priority {policy.priority}, the first of {rivals} matching policies in force that give a strategy"
         case "default":
             return "no boost, record, file entry or policy gives a strategy"
         case "file-default":

@@ -38,6 +38,9 @@ class Place(NamedTuple):
     policy: Policy | None = None
     """What it is compared by with other policies."""
 
+    revision: int | None = None
+    """Of the commit that wrote the record; None where it is none."""
+
 
 def places_of(catalog: Catalog, name: str, policies: Mapping[str, Stored]) -> Generator[None, None, list[Place]]:
     """All places. ``policies`` are the records of all policies, the others are taken from the catalog.
@@ -57,10 +60,11 @@ def places_of(catalog: Catalog, name: str, policies: Mapping[str, Stored]) -> Ge
 
 def _boost(catalog: Catalog, name: str, stored: Stored) -> Place:
     if (unreadable := _unreadable(catalog, Key("boost", name))) is not None:
-        return Place("boost", name, Rules(), unreadable)
+        return Place("boost", name, Rules(), unreadable, revision=stored.revision)
     rules = decode_record(Boost, stored.body).rules
     end = _end(stored)
-    return Place("boost", name, rules, "" if catalog.instant < end else f"ended at {moment_text(end)}")
+    silent = "" if catalog.instant < end else f"ended at {moment_text(end)}"
+    return Place("boost", name, rules, silent, revision=stored.revision)
 
 
 def _end(stored: Stored) -> float:
@@ -73,10 +77,11 @@ def _exact(catalog: Catalog, name: str) -> list[Place]:
     operations_covered = ""
     if (stored := catalog.records("service").get(name)) is not None:
         if (unreadable := _unreadable(catalog, Key("service", name))) is not None:
-            places.append(Place("service", name, Rules(), unreadable))
+            places.append(Place("service", name, Rules(), unreadable, revision=stored.revision))
         else:
             record = decode_record(ServiceConfiguration, stored.body)
-            places.append(Place("service", name, record.rules, "" if record.enabled else "disabled"))
+            silent = "" if record.enabled else "disabled"
+            places.append(Place("service", name, record.rules, silent, revision=stored.revision))
             if record.enabled:
                 operations_covered = "the operations of the service's record, even none, replace those of the file's entry"
     if (entry := catalog.file.services.get(name)) is not None:
@@ -95,7 +100,9 @@ def _policies(catalog: Catalog, name: str, records: Mapping[str, Stored]) -> Gen
     for policy in waiting.values():
         early = catalog.instant < policy.starts
         silent.append((policy, f"starts at {moment_text(policy.starts)}" if early else f"ended at {moment_text(policy.ends)}"))
-    places = [Place("policy", policy.name, policy.rules, policy=policy) for policy in active]
+    places = [
+        Place("policy", policy.name, policy.rules, policy=policy, revision=records[policy.name].revision) for policy in active
+    ]
     unreadable = []
     for index, (key, stored) in enumerate(records.items()):
         if index % _AT_ONCE == 0:
@@ -103,7 +110,7 @@ def _policies(catalog: Catalog, name: str, records: Mapping[str, Stored]) -> Gen
         if key == DEFAULT_POLICY or key in catalog.policies:
             continue
         if (problem := _unreadable(catalog, Key("policy", key))) is not None:
-            unreadable.append(Place("policy", key, Rules(), problem))
+            unreadable.append(Place("policy", key, Rules(), problem, revision=stored.revision))
             continue
         record = decode_record(SamplingPolicy, stored.body)
         if not record.enabled:
@@ -112,7 +119,10 @@ def _policies(catalog: Catalog, name: str, records: Mapping[str, Stored]) -> Gen
             if (policy := Policy(key, record)).pattern.matches(name):
                 silent.append((policy, "disabled"))
     silent.sort(key=lambda entry: by_rank(entry[0]))
-    places += [Place("policy", policy.name, policy.rules, reason, policy=policy) for policy, reason in silent]
+    places += [
+        Place("policy", policy.name, policy.rules, reason, policy=policy, revision=records[policy.name].revision)
+        for policy, reason in silent
+    ]
     return places + unreadable
 
 
@@ -120,15 +130,18 @@ def _last(catalog: Catalog, policies: Mapping[str, Stored]) -> list[Place]:
     """The default record, the strategies file's default, and the last resort."""
     places = []
     operations_covered = ""
+    stored = policies.get(DEFAULT_POLICY)
+    revision = None if stored is None else stored.revision
     if catalog.default is not None:
-        places.append(Place("default", DEFAULT_POLICY, catalog.default.rules))
+        places.append(Place("default", DEFAULT_POLICY, catalog.default.rules, revision=revision))
         operations_covered = "the operations of the default record, even none, replace those of the file's default"
-    elif (stored := policies.get(DEFAULT_POLICY)) is not None:
+    elif stored is not None:
         if (unreadable := _unreadable(catalog, DEFAULT_KEY)) is not None:
-            places.append(Place("default", DEFAULT_POLICY, Rules(), unreadable))
+            places.append(Place("default", DEFAULT_POLICY, Rules(), unreadable, revision=revision))
         else:
             rules = decode_record(SamplingPolicy, stored.body).rules
-            places.append(Place("default", DEFAULT_POLICY, rules, "nobody has set it" if rules == Rules() else "disabled"))
+            silent = "nobody has set it" if rules == Rules() else "disabled"
+            places.append(Place("default", DEFAULT_POLICY, rules, silent, revision=revision))
     if catalog.file.default is not None:
         places.append(Place("file-default", "", catalog.file.default, operations_covered=operations_covered))
     places.append(Place(*LAST_LAYER))

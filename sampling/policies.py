@@ -120,9 +120,12 @@ def seconds(instant: datetime | None, absent: float) -> float:
     return absent if instant is None else instant.timestamp()
 
 
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+
+
 def moment(instant: float) -> datetime:
-    """Seconds since the epoch as a date."""
-    return datetime.fromtimestamp(instant, UTC)
+    """Seconds since the epoch as a date. The last microseconds of the year 9999 are rounded up by ``seconds``."""
+    return _LAST_MOMENT if instant >= _LAST_MOMENT.timestamp() else datetime.fromtimestamp(instant, UTC)
 
 
 def moment_text(instant: float) -> str:

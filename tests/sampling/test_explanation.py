@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampling.explanation import SHOWN_POLICIES, Candidate, Explanation, explain
-from sampling.records import Boost, Change, Key, Rules, SamplingPolicy, ServiceConfiguration, Stored
+from sampling.policies import moment_text
+from sampling.records import Boost, Change, Key, Rules, SamplingPolicy, ServiceConfiguration, Stored, encode_record
 from sampling.slices import at_once
 from sampling.strategy import OperationStrategy, SamplingStrategy
 from tests.sampling.configurations import NOW_SECONDS, catalog_of, change, configurations, defaults
@@ -99,8 +100,21 @@ RULES = Rules(HALF)
 RECORD = ServiceConfiguration(HALF)
 OFF = ServiceConfiguration(HALF, enabled=False)
 HEALTH_ONLY = ServiceConfiguration(operation_strategies=(HEALTH,))
+LIMITED = SamplingPolicy("check*", 0, TEN_A_SECOND)
 WINS = [
-    (Configuration(boosts={"checkout": Boost(NOW + HOUR, HALF)}), "boost", "checkout", "until 2026-11-23T13:00:00Z"),
+    (Configuration(boosts={"checkout": Boost(NOW + HOUR, HALF)}), "boost", "checkout", "until 2026-11-23T13:00:00Z; a boost"),
+    (
+        Configuration(boosts={"checkout": Boost(NOW + HOUR, HALF, reason="incident 4711")}),
+        "boost",
+        "checkout",
+        "until 2026-11-23T13:00:00Z (incident 4711); a boost",
+    ),
+    (
+        Configuration(services={"checkout": ServiceConfiguration()}, file_services={"checkout": Rules(HALF, (HEALTH,))}),
+        "file",
+        "checkout",
+        "; the operations of the service's record, even none, replace those of the file's entry",
+    ),
     (Configuration(services={"checkout": RECORD}), "service", "checkout", "own record"),
     (Configuration(file_services={"checkout": RULES}), "file", "checkout", "the strategies file has an entry"),
     (Configuration(policies={"p": policy()}), "policy", "p", "'check*' matches"),
@@ -174,6 +188,18 @@ LOSES = [
         "the default stands above it",
     ),
     (Configuration(file_default=RULES), "fallback", "", "the default of the strategies file stands above it"),
+    (
+        Configuration(services={"checkout": HEALTH_ONLY}, policies={"p": LIMITED}),
+        "service",
+        "checkout",
+        "gives no strategy, operation rules alone; its operation rules do not count beside a rate limit",
+    ),
+    (
+        Configuration(policies={"p": LIMITED}, default=SamplingPolicy("*", 0, HALF, (HEALTH,))),
+        "default",
+        "default",
+        "the policy 'p' stands above it; its operation rules do not count beside a rate limit",
+    ),
 ]
 
 
@@ -312,6 +338,34 @@ def test_the_winner_is_listed_also_behind_very_many() -> None:
     assert found is not None
     assert (len(found.candidates), found.candidate_count) == (SHOWN_POLICIES + 1, SHOWN_POLICIES + 51)
     assert (found.candidates[-1].source, found.candidates[-1].outcome) == ("default", "wins")
+
+
+def test_a_winner_behind_very_many_policies_is_listed() -> None:
+    many = {f"p{number:04}": SamplingPolicy("*", 10, operation_strategies=(HEALTH,)) for number in range(SHOWN_POLICIES + 1)}
+    found = explained(Configuration(policies={**many, "winner": SamplingPolicy("*", 1, HALF)}))
+    assert [each.key for each in found.candidates if each.outcome == "wins"] == ["winner"]
+    assert (len(found.candidates), found.candidate_count) == (SHOWN_POLICIES + 3, SHOWN_POLICIES + 4)
+
+
+def test_a_candidate_says_which_commit_wrote_it_and_what_a_policy_matches() -> None:
+    catalog = catalog_of(Configuration(file_services={"checkout": RULES}))
+    catalog.apply(
+        [
+            Change(Key("service", "checkout"), Stored(7, "c" * 16, encode_record(RECORD))),
+            Change(Key("policy", "p"), Stored(8, "d" * 16, encode_record(policy(priority=3)))),
+        ]
+    )
+    found = at_once(explain(catalog, "checkout"))
+    said = {each.source: (each.revision, each.service_pattern, each.priority) for each in found.candidates}
+    assert (said["service"], said["policy"]) == ((7, None, None), (8, "check*", 3))
+    assert (said["file"], said["fallback"]) == ((None, None, None), (None, None, None))
+
+
+@pytest.mark.parametrize("last", ["9999-12-31T23:59:59.999999+00:00", "9999-12-31T23:59:59.99999+00:00"])
+def test_a_window_that_is_open_to_the_end_of_time_is_told(last: str) -> None:
+    found = explained(Configuration(policies={"p": policy("*", ends_at=datetime.fromisoformat(last))}))
+    assert found.next_change is not None
+    assert moment_text(found.next_change).startswith("9999-12-31T23:59:59")
 
 
 def test_a_window_that_changes_nothing_is_no_change() -> None:

@@ -171,6 +171,17 @@ def test_a_change_of_some_names_makes_those_answers_anew_and_no_other() -> None:
     assert catalog.resolved == ["shop", "shop"]
 
 
+def test_a_name_is_still_one_that_was_polled_lately_when_its_record_comes_or_goes() -> None:
+    catalog = Resolving(["shop"])
+    answers = serving(catalog)
+    for name in ("shop", "other"):
+        answers.json(f"service={name}".encode())
+    catalog.configure("other", EIGHT)
+    catalog.apply([Change(Key("service", "shop"), None)])
+    answers.serve(catalog, ["shop", "other"])
+    assert sorted(answers.names()) == ["other", "shop"]
+
+
 def test_a_change_of_everything_makes_every_answer_anew() -> None:
     answers = serving(Resolving(["shop", "bank"]))
     for name in ("shop", "bank"):

@@ -1,14 +1,24 @@
 """What is served: it moves in one step, and never back behind a commit."""
 
 import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from time import time
 
+import pytest
+
+from sampling.records import Boost, Key, Record, SamplingPolicy
 from sampling.strategies_file import NO_FILE
 from sampling.strategies_file_reader import read
+from sampling.strategy import SamplingStrategy
 from server.answers import Answers
 from server.served import Served
 from storage.interface import Terms
-from tests.server.following import base_of, commit, replace_with, service
+from tests.server.following import base_of, commit, put, replace_with, service
 from tests.server.memory_store import MemoryStore
+from tests.waiting import until
+
+ALL = SamplingStrategy("probabilistic", 1)
 
 
 async def test_a_file_that_changes_while_a_large_change_is_prepared_is_kept() -> None:
@@ -54,3 +64,26 @@ async def test_a_copy_shows_one_consistent_point() -> None:
     again = Served(Answers(), NO_FILE)
     await replace_with(again, copy)
     assert again.point == point
+
+
+@pytest.mark.parametrize("key", [Key("boost", "a"), Key("policy", "p")])
+async def test_a_window_that_ends_right_before_a_write_of_something_else_has_ended_for_polls_too(key: Key) -> None:
+    store, answers = MemoryStore(), Answers()
+    ends = datetime.now(UTC) + timedelta(seconds=0.2)
+    record: Record = Boost(ends, ALL) if key.kind == "boost" else SamplingPolicy("*", sampling_strategy=ALL, ends_at=ends)
+    await commit(store, put(key, record))
+    served = Served(answers, NO_FILE)
+    await replace_with(served, await base_of(store))
+    served.publish()
+    assert rate(answers) == 1
+
+    await until(lambda: time() >= ends.timestamp())
+    committed = await store.commit([service("b", 0.5)], Terms(actor="t", reason=""))
+    await served.take(committed.head, committed.changes)
+    assert rate(answers) == 0.001
+
+
+def rate(answers: Answers) -> float:
+    answer = json.loads(answers.json(b"service=a"))
+    probability: float = answer["probabilisticSampling"]["samplingRate"]
+    return probability
