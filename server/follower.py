@@ -117,6 +117,19 @@ class Follower:
         self._wake.set()
         return committed, await self._served.reached(head.point, deadline - monotonic())
 
+    async def catch_up(self) -> None:
+        """Serve what is the store's head now, so also what another replica has committed before.
+
+        Raises:
+            StoreError: the store does not answer, is not the one that is followed, or its head is not served in time.
+        """
+        if self.foreign is not None or not self._opened:
+            raise StoreUnavailable(self.problem or "the store is not open yet")
+        head = await self._store.head()
+        self._wake.set()
+        if not await self._served.reached(head.point, SERVED_SECONDS):
+            raise StoreUnavailable(f"this replica does not serve {head.point} yet, the store's head; try again")
+
     async def refresh(self) -> None:
         """Load everything anew from the store and serve it, also where the served point is its head already.
 

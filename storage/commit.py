@@ -1,14 +1,15 @@
 """What a commit changes: decided in one place for every store, from what its transaction read."""
 
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 import msgspec
 
 from sampling.records import DEFAULT_POLICY, Change, Key, Stored, owner_of
 from sampling.strategy import check_name
 from storage.checksum import MASK, record_hash
-from storage.errors import HeadMoved, OwnedByAnother, PointMismatch, StoreUnavailable
+from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable
+from storage.history import Difference
 from storage.interface import ABSENT, PRESENT, Head, Point, Terms, Write
 from storage.rows import BOOST_PREFIX
 
@@ -17,6 +18,9 @@ SINGLE_SECONDS = 2.0
 
 BATCH_SECONDS = 30.0
 """What a larger batch may take in all."""
+
+BEFORE_DOUBT = 0.75
+"""The part of a batch's time after which an unanswered commit is given up. The rest is for learning what became of it."""
 
 Work = Generator[None, None, None]
 """Work that may be long. At each ``yield`` something else may have its turn, see ``storage.pacing``."""
@@ -70,7 +74,6 @@ class Batch:
 
         Raises:
             PointMismatch: a record is not at its expected tag.
-            HeadMoved: the log has moved on from the point of the terms.
             OwnedByAnother: records belong to other owners.
             StoreUnavailable: this is another store than the writer knows.
         """
@@ -94,11 +97,39 @@ class Batch:
         if rows:
             self.head = Head(Point(head.point.store_id, revision, self.commit_id), checksum & MASK, head.clock)
 
+    def overtaken(self, head: Head) -> Point | None:
+        """The point that the batch was worked out for, where commits have come after it.
+
+        Args:
+            head: as a query saw it that asked about the revision of that point.
+
+        Raises:
+            StoreUnavailable: the log does not have that point.
+        """
+        since = self.terms.undo_since
+        if since is None or since == head.point:
+            return None
+        if (since.store_id, since.commit_id) != (head.point.store_id, head.commit_at_served):
+            raise StoreUnavailable(f"the log does not have {since} any more, which this was worked out for; try again")
+        return since
+
+    def undo(self, later: Iterable[Difference]) -> Sequence[Write]:
+        """Take in the writes that undo what commits changed after that point; those that are new in the batch.
+
+        What the batch writes already it makes what it was before that point.
+        """
+        added = [
+            Write(difference.key, difference.before)
+            for difference in later
+            if difference.key.kind != "boost" and difference.key not in self.written
+        ]
+        self.writes = [*self.writes, *added]
+        self.written.update(write.key for write in added)
+        return added
+
     def _check_terms(self, head: Head, current: Mapping[Key, Stored]) -> Work:
         if self.terms.store_id not in (None, head.point.store_id):
             raise StoreUnavailable(f"the store has the id {head.point.store_id}, not {self.terms.store_id}")
-        if self.terms.at not in (None, head.point):
-            raise HeadMoved(f"the log has moved on from {self.terms.at} to {head.point}")
         for key, tag in self.terms.expected.items():
             stored = current.get(key)
             fits = stored is not None if tag == PRESENT else tag == (stored.etag if stored else ABSENT)
@@ -118,7 +149,10 @@ class Batch:
     def _other_owner(self, stored: Stored) -> str | None:
         if self.terms.takeover:
             return None
-        owner = owner_of(stored.body)
+        try:
+            owner = owner_of(stored.body)
+        except ValueError:
+            return None  # Somebody broke the record by SQL: to write it again mends it.
         return None if owner == self.terms.owner else owner
 
 

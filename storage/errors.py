@@ -30,10 +30,6 @@ class PointMismatch(StoreError):
         super().__init__(f"{key.kind} {key.name!r} is at {current or 'no revision'}, not at {expected or 'no revision'}")
 
 
-class HeadMoved(StoreError):
-    """Is raised by a commit when the log has moved on from the point it was worked out for; nothing was changed."""
-
-
 class OwnedByAnother(StoreError):
     """Is raised by a commit when records are managed by somebody else; nothing was changed."""
 
@@ -59,7 +55,7 @@ class OutcomeUnknown(StoreError):
 
     def __init__(self, commit_id: str) -> None:
         self.commit_id = commit_id
-        super().__init__(f"the connection broke during commit {commit_id} and the store did not say since whether it is there")
+        super().__init__(f"the store did not say in time whether commit {commit_id} is there")
 
 
 class ContentMismatch(StoreError):

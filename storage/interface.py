@@ -87,8 +87,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     takeover: bool = False
     """Write records of other owners too."""
 
-    at: Point | None = None
-    """The point that the batch was worked out for: it is refused when the log has moved on."""
+    undo_since: Point | None = None
+    """The point that the batch was worked out for. What was committed after it, boosts apart, is undone by the batch too."""
 
     store_id: str | None = None
     """The store that the writer knows: refused where another has taken its place."""
@@ -154,7 +154,6 @@ class Store(Protocol):
             ValueError: a key is written twice, a name breaks the rules of ``check_name``, a policy is called ``boost:...``,
                 the default is deleted, or a text holds U+0000.
             PointMismatch: a record is not at its expected tag.
-            HeadMoved: the log has moved on from the point of the terms.
             OwnedByAnother: records belong to other owners.
             StoreUnavailable: also where this is another store than the writer knows.
             OutcomeUnknown: the store could not say in time whether it committed.

@@ -23,17 +23,22 @@ WHERE changes.after IS NOT NULL
 
 # No record is the empty text. The names of kinds are in the same order in every collation.
 DIFFERENCES = """
-SELECT changed.kind, changed.key, first.before, last.after
+SELECT changed.kind, changed.key, earlier.after, later.after
 FROM (
-    SELECT key, kind, min(revision) AS first, max(revision) AS last FROM changes
+    SELECT key, kind, max(revision) AS revision FROM changes
     WHERE revision > $1 AND revision <= $2 GROUP BY key, kind
 ) AS changed
-JOIN changes AS first ON first.key = changed.key AND first.kind = changed.kind AND first.revision = changed.first
-JOIN changes AS last ON last.key = changed.key AND last.kind = changed.kind AND last.revision = changed.last
-WHERE coalesce(first.before, '') <> coalesce(last.after, '')
+JOIN changes AS later ON later.key = changed.key AND later.kind = changed.kind AND later.revision = changed.revision
+LEFT JOIN changes AS earlier ON earlier.key = changed.key AND earlier.kind = changed.kind AND earlier.revision = (
+    SELECT max(revision) FROM changes WHERE key = changed.key AND kind = changed.kind AND revision <= $1
+)
+WHERE coalesce(earlier.after, '') <> coalesce(later.after, '')
 ORDER BY changed.kind, changed.key
 """
-"""What became of each key between two revisions, the earlier one first."""
+"""What became of each key between two revisions, the earlier one first.
+
+As commits left it, not as the next commit found it: in between somebody may have edited it by SQL.
+"""
 
 _LOGGED = """
 SELECT revisions.revision, commit_id, created_at, actor, reason, position, kind, key, before, after

@@ -63,7 +63,7 @@ async def commit(
     reason: str = "",
     expected: Mapping[Key, str] = {},
     owner: str | None = None,
-    at: Point | None = None,
+    undo_since: Point | None = None,
 ) -> Written | web.Response:
     """Commit a batch in the name of the caller, and return when it is served here; with ``dryRun``, answer what it would do.
 
@@ -82,7 +82,7 @@ async def commit(
         expected=expected,
         owner=owner,
         takeover=query.takeover,
-        at=at,
+        undo_since=undo_since,
     )
     started = perf_counter()
     try:

@@ -5,6 +5,7 @@ from aiohttp import web
 from sampling.records import DEFAULT_KEY, SILENT_DEFAULT, Record, SamplingPolicy
 from server.sidecar.configuration import WriteCall, not_found, put, shown
 from server.sidecar.dry_run import DryRun
+from server.sidecar.errors import invalid_record
 from server.sidecar.policies_api import check_says_something
 from server.sidecar.requests import WriteQuery
 from server.sidecar.route import Call, Route, Routes
@@ -68,12 +69,15 @@ async def _put(call: WriteCall, record: Record) -> web.Response:
 
 
 def default_record(body: DefaultBody) -> SamplingPolicy:
-    """The record of a default as it was sent. Raises InvalidField for one without any rule."""
-    record = SamplingPolicy(
-        SILENT_DEFAULT.service_pattern,
-        sampling_strategy=body.sampling_strategy,
-        operation_strategies=body.operation_strategies,
-        description=body.description,
-    )
+    """The record of a default as it was sent. Raises InvalidField for one without any rule, or whose rules cannot be."""
+    try:
+        record = SamplingPolicy(
+            SILENT_DEFAULT.service_pattern,
+            sampling_strategy=body.sampling_strategy,
+            operation_strategies=body.operation_strategies,
+            description=body.description,
+        )
+    except ValueError as error:
+        raise invalid_record(error) from None
     check_says_something(record)
     return record

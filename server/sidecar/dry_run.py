@@ -1,6 +1,7 @@
 """What a write would do: the records that would change, and the answers that would. Nothing is committed."""
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from itertools import chain
 from time import monotonic
 
@@ -12,7 +13,8 @@ from sampling.records import Key, Stored
 from server.sidecar.parts import Parts
 from server.sidecar.record_differences import RecordDifference, shown_differences
 from storage.commit import Batch
-from storage.interface import Terms, Write
+from storage.errors import StoreError, StoreUnavailable
+from storage.interface import Head, Terms, Write
 from storage.pacing import paced
 
 SHOWN_RECORDS = 1000
@@ -36,12 +38,14 @@ class DryRun(msgspec.Struct, frozen=True, rename="camel"):
 
 
 async def dry_run(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun:
-    """Plan a batch as a store would, on what is served.
+    """Plan a batch as a store would, on what is served: on what the store has, unless the store is away.
 
     Raises:
         ValueError, StoreError: as ``Store.commit``.
     """
     async with parts.dry_runs:
+        with suppress(StoreError):
+            await parts.follower.catch_up()
         return await _planned(parts, writes, terms)
 
 
@@ -49,6 +53,7 @@ async def _planned(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRu
     batch = Batch(writes, terms)
     await paced(batch.check())
     before, head = await parts.served.fork()
+    await _undo_later(parts, batch, head)
     await paced(batch.plan(head, await paced(_current(before, batch))))
     after = await paced(before.copy_in_slices())
     await paced(after.apply_in_slices(batch.changes))
@@ -61,6 +66,16 @@ async def _planned(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRu
         record_count=len(batch.rows),
         effect=effect,
     )
+
+
+async def _undo_later(parts: Parts, batch: Batch, head: Head) -> None:
+    """Take into the batch what undoes the commits after its point, as a store does."""
+    since = batch.terms.undo_since
+    if since is None or since == head.point:
+        return
+    if since.revision > head.point.revision:
+        raise StoreUnavailable(f"this replica does not serve {since} yet, which this was worked out for; try again")
+    batch.undo((await parts.log().differences(since.revision, head.point.revision)).records)
 
 
 def _current(catalog: Catalog, batch: Batch) -> Generator[None, None, dict[Key, Stored]]:

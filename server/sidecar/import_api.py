@@ -1,6 +1,5 @@
 """``/api/v1/config/import``: a whole document, in our own format or Jaeger's, as one revision."""
 
-import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal, cast
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from sampling.catalog import Catalog
 from sampling.records import DEFAULT_KEY, SILENT_DEFAULT, Change, Key, encode_record, owner_of
+from sampling.strategy import MAX_NAME_BYTES, check_name
 from server.sidecar.configuration import Written, commit, json_response
 from server.sidecar.dry_run import DryRun
 from server.sidecar.errors import Problem, from_store, problem_response
@@ -27,8 +27,6 @@ BODY_SECONDS = 60.0
 ATTEMPTS = 3
 """How often a replacement is worked out anew when a record that it deletes was written meanwhile."""
 
-MAX_OWNER = 1024
-
 _AT_ONCE = 100
 
 _log = structlog.get_logger()
@@ -41,14 +39,16 @@ class ImportQuery(WriteQuery, frozen=True):
         Literal["merge", "replace"], msgspec.Meta(description="`replace` also deletes what the owner owns and is not there.")
     ] = "merge"
     owner: Annotated[
-        str, msgspec.Meta(max_length=MAX_OWNER, description="Manages the records from now on; else as the document says.")
+        str, msgspec.Meta(max_length=MAX_NAME_BYTES, description="Manages the records from now on; else as the document says.")
     ] = ""
     lenient: Annotated[bool, msgspec.Meta(description="Take a file in Jaeger's format as Jaeger would.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.owner.isprintable():
-            raise ValueError("owner: must not contain control characters")
+        if self.owner:
+            check_name("owner", self.owner)
+            if self.owner.strip() != self.owner:
+                raise ValueError("owner: must not begin or end with white space")
 
 
 class TakenOtherwise(msgspec.Struct, frozen=True):
@@ -161,6 +161,7 @@ async def _commit(call: Call[ImportQuery, bytes], records: Mapping[Key, bytes], 
         writes = await paced(_writes(records))
         deleted: dict[Key, str] = {}
         if call.query.mode == "replace":
+            await call.parts.follower.catch_up()  # Another replica may have written what the owner owns a moment ago.
             catalog, _ = await served.fork()
             deleted = await paced(_deleted(catalog, records, owner))
             silent = encode_record(SILENT_DEFAULT)
@@ -168,12 +169,9 @@ async def _commit(call: Call[ImportQuery, bytes], records: Mapping[Key, bytes], 
         try:
             return await commit(call, writes, expected=deleted, owner=owner)
         except PointMismatch:
+            # Somebody wrote a record that was to be deleted.
             if attempt == ATTEMPTS:
                 raise
-            # Somebody wrote a record that was to be deleted: what is served tells soon.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await served.moved()
     raise AssertionError("unreachable")
 
 

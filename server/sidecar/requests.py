@@ -163,6 +163,8 @@ def expected_tag(text: str, place: str = "If-Match") -> str:
 def expected_of(request: web.Request, key: Key) -> dict[Key, str]:
     """What the headers ``If-Match`` and ``If-None-Match`` say a write expects; raises as ``expected_tag``."""
     match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if len(request.headers.getall("If-Match", ())) > 1:
+        raise Problem(400, "bad-precondition", "If-Match: is given more than once; send one")
     if none_match is not None:
         if none_match.strip() != "*" or match is not None or request.method == "DELETE":
             detail = "If-None-Match: a PUT or POST takes `*` only, and no If-Match beside it; a DELETE takes none"

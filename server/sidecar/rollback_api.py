@@ -1,8 +1,7 @@
 """``/api/v1/config/rollback``: every record but boosts as it was at a revision, as a new revision."""
 
 from collections.abc import Generator, Sequence
-from itertools import count, islice
-from time import monotonic
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -14,17 +13,10 @@ from server.sidecar.errors import Problem, from_store
 from server.sidecar.history_api import RevisionNumber
 from server.sidecar.requests import WriteQuery
 from server.sidecar.route import Call, Route, Routes
-from storage.errors import HeadMoved, OwnedByAnother
+from storage.errors import OwnedByAnother
 from storage.history import Difference
-from storage.interface import Point, Write
+from storage.interface import Write
 from storage.pacing import paced
-
-ATTEMPTS = 5
-OVERTAKEN_SECONDS = 5.0
-"""A rollback is worked out anew when somebody committed meanwhile: at least so often, and for at least so long."""
-
-SERVED_SECONDS = 5.0
-"""How long a dry run waits until this replica serves what it was worked out for."""
 
 
 class RollbackBody(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -48,14 +40,18 @@ class RolledBack(msgspec.Struct, frozen=True):
 
 async def rollback(call: Call[WriteQuery, RollbackBody]) -> web.Response:
     """Make every record what it was at a revision, boosts apart, as a new revision."""
-    patience = monotonic() + OVERTAKEN_SECONDS
-    for attempt in count(1):
-        try:
-            return await _attempt(call)
-        except HeadMoved:
-            if attempt >= ATTEMPTS and monotonic() >= patience:
-                raise
-    raise AssertionError("it counts on")
+    to = call.body.revision
+    differences = await call.parts.log().differences(to, None)
+    writes = await paced(_writes(differences.records))
+    reason = call.body.reason or f"rollback to revision {to}"
+    try:
+        written = await commit(call, writes, reason=reason, undo_since=differences.head)
+    except OwnedByAnother as error:
+        raise await _owned(error) from None
+    if isinstance(written, web.Response):
+        return written
+    point = written.point
+    return json_response(RolledBack(point.revision, str(point), len(written.changes)), status=written.status, etag=point.etag)
 
 
 ROUTES: Routes = [
@@ -73,23 +69,6 @@ ROUTES: Routes = [
 ]
 
 
-async def _attempt(call: Call[WriteQuery, RollbackBody]) -> web.Response:
-    """Raises HeadMoved where somebody committed after the differences were read."""
-    to = call.body.revision
-    differences = await call.parts.log().differences(to, None)
-    writes = await paced(_writes(differences.records))
-    if call.query.dry_run:
-        await _until_served(call, differences.head)
-    try:
-        written = await commit(call, writes, reason=call.body.reason or f"rollback to revision {to}", at=differences.head)
-    except OwnedByAnother as error:
-        raise await _owned(error) from None
-    if isinstance(written, web.Response):
-        return written
-    point = written.point
-    return json_response(RolledBack(point.revision, str(point), len(written.changes)), status=written.status, etag=point.etag)
-
-
 def _writes(records: Sequence[Difference]) -> Generator[None, None, list[Write]]:
     """What undoes these differences. The default is among every revision's records, so that it is never deleted."""
     writes = []
@@ -98,17 +77,6 @@ def _writes(records: Sequence[Difference]) -> Generator[None, None, list[Write]]
             writes.append(Write(difference.key, difference.before))
         yield
     return writes
-
-
-async def _until_served(call: Call[WriteQuery, RollbackBody], head: Point) -> None:
-    """A dry run is planned on what is served, so that must be what the log was read at.
-
-    Raises:
-        Problem: 503 where this replica stays behind.
-    """
-    if not await call.parts.served.reached(head, SERVED_SECONDS):
-        detail = f"this replica does not serve {head} yet, which the rollback would come after"
-        raise Problem(503, "not-ready", detail, headers={"Retry-After": "5"})
 
 
 async def _owned(error: OwnedByAnother) -> Problem:

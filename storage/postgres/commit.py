@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from storage.commit import Batch
-from storage.errors import HeadMoved, OutcomeUnknown, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
+from storage.commit import BEFORE_DOUBT, Batch
+from storage.errors import OutcomeUnknown, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
 from storage.interface import Committed
 from storage.postgres.connection import (
     CONNECT_SECONDS,
@@ -21,9 +21,6 @@ from storage.postgres.connection import (
 )
 from storage.postgres.reader import CHANNEL, read_head
 from storage.postgres.write import BEGIN, LOCK, write
-
-BEFORE_DOUBT = 0.75
-"""The part of a batch's time after which an unanswered commit is given up. The rest is for learning what became of it."""
 
 ROLLBACK_SECONDS = 0.4
 
@@ -102,7 +99,7 @@ class Writer:
             try:
                 try:
                     yield connection
-                except (PointMismatch, HeadMoved, OwnedByAnother):
+                except (PointMismatch, OwnedByAnother):
                     await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
                     raise
                 if connection.is_in_transaction():

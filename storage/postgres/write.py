@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from storage.commit import Batch
-from storage.interface import Point
+from storage.interface import Point, Write
+from storage.log_rows import DIFFERENCES, difference
 from storage.pacing import paced
 from storage.postgres.connection import AnyConnection
 from storage.postgres.reader import CHANNEL, read_head
@@ -112,6 +113,7 @@ async def write(connection: AnyConnection, batch: Batch) -> None:
     begin = BEGIN if len(batch.writes) == 1 else f"{BEGIN}; {_MORE_TIME}"
     if len(batch.writes) <= STAGED_ABOVE:
         await connection.execute(f"{begin}; {LOCK}")
+        await _undo_later(connection, batch)
         keys = batch.written | batch.terms.expected.keys()
         services = [key.name for key in keys if key.kind == "service"]
         policies = [row_name(key) for key in keys if key.kind != "service"]
@@ -119,12 +121,28 @@ async def write(connection: AnyConnection, batch: Batch) -> None:
         await _apply_rows(connection, batch, _APPLY_GIVEN, *_columns(batch))
         return
     await connection.execute(f"{begin}; {_STAGE}")
-    await connection.copy_records_to_table("staged", records=_staged(batch))
+    await connection.copy_records_to_table("staged", records=_staged(batch.writes))
+    await connection.copy_records_to_table("staged", records=_expected(batch))
     planned_for = await _plan(connection, batch, _CURRENT_OF_STAGED)
     await connection.execute(LOCK)
-    if (await read_head(connection)).point != planned_for:
+    staged = len(batch.writes)
+    if added := await _undo_later(connection, batch):
+        await connection.copy_records_to_table("staged", records=_staged(added, first=staged))
+    if added or (await read_head(connection)).point != planned_for:
         await _plan(connection, batch, _CURRENT_OF_STAGED)
     await _apply_rows(connection, batch, _APPLY_STAGED, [row.write for row in batch.rows])
+
+
+async def _undo_later(connection: AnyConnection, batch: Batch) -> Sequence[Write]:
+    """Take into the batch what undoes the commits after its point. The counter row must be held."""
+    since = batch.terms.undo_since
+    if since is None:
+        return ()
+    head = await read_head(connection, since.revision)
+    if batch.overtaken(head) is None:
+        return ()
+    rows = await connection.fetch(DIFFERENCES, since.revision, head.point.revision)
+    return batch.undo(difference(*row) for row in rows)
 
 
 async def _plan(connection: AnyConnection, batch: Batch, current: str, *arguments: object) -> Point:
@@ -134,12 +152,16 @@ async def _plan(connection: AnyConnection, batch: Batch, current: str, *argument
     return head.point
 
 
-async def _staged(batch: Batch) -> AsyncIterator[Sequence[object]]:
-    """Every key that must be read, so also those that are expected to be at a tag and not written."""
-    for index, write in enumerate(batch.writes):
+async def _staged(writes: Sequence[Write], first: int = 0) -> AsyncIterator[Sequence[object]]:
+    """Writes of a batch, the first of which has this place in it."""
+    for index, write in enumerate(writes, first):
         yield index, write.key.kind, write.key.name, row_name(write.key), _text(write.body)
         if index % _SENT_AT_ONCE == 0:
             await asyncio.sleep(0)
+
+
+async def _expected(batch: Batch) -> AsyncIterator[Sequence[object]]:
+    """Keys that are expected to be at a tag and not written: they must be read too."""
     for key in batch.terms.expected.keys() - batch.written:
         yield None, key.kind, key.name, row_name(key), None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from sampling.records import Change
-from storage.commit import SINGLE_SECONDS, Batch
+from storage.commit import BEFORE_DOUBT, SINGLE_SECONDS, Batch
 from storage.errors import OutcomeUnknown, StoreUnavailable
 from storage.history import Differences, LoggedChange, Revision, Wanted
 from storage.interface import Committed, Head, Load, News, Terms, Write
@@ -33,9 +33,6 @@ HISTORY_SECONDS = 10.0
 
 OPEN_SECONDS = 60.0
 """For the migrations, and for waiting until another process has run them."""
-
-COMMIT_SECONDS = 0.1
-"""What is left of a batch's time for the COMMIT itself."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -86,7 +83,7 @@ class SqliteStore:
     async def commit(self, writes: Sequence[Write], terms: Terms) -> Committed:
         batch = Batch(writes, terms)
         await paced(batch.check())
-        attempt = Attempt(batch, time.monotonic() + batch.seconds - COMMIT_SECONDS)
+        attempt = Attempt(batch, time.monotonic() + batch.seconds * BEFORE_DOUBT)
         try:
             await self._run(self._writing, batch.seconds, attempt.run, self._writer)
         except StoreUnavailable as error:

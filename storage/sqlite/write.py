@@ -7,6 +7,7 @@ from storage.commit import Batch
 from storage.errors import StoreUnavailable
 from storage.rows import row_name
 from storage.sqlite.connection import BUSY_SECONDS, Connection
+from storage.sqlite.history import read_differences
 from storage.sqlite.read import paced_in_thread, read_current, read_head
 
 BATCH_BUSY_SECONDS = 10.0
@@ -50,7 +51,10 @@ class Attempt:
         connection.sql.execute(f"PRAGMA busy_timeout = {busy_seconds * 1000:.0f}")
         connection.sql.execute("BEGIN IMMEDIATE")
         try:
-            head = read_head(connection)
+            since = self.batch.terms.undo_since
+            head = read_head(connection, None if since is None else since.revision)
+            if (point := self.batch.overtaken(head)) is not None:
+                self.batch.undo(read_differences(connection, head.point, point.revision, None).records)
             current = read_current(connection, self.batch.written | self.batch.terms.expected.keys())
             paced_in_thread(self.batch.plan(head, current))
             if self.batch.rows:

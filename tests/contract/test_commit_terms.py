@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from sampling.records import Key
-from storage.errors import HeadMoved, OwnedByAnother
+from storage.errors import OwnedByAnother, StoreUnavailable
 from storage.history import LoggedStore
-from storage.interface import Committed, Terms, Write
+from storage.interface import Terms, Write
 from tests.contract.conftest import OpenStore
-from tests.contract.writes import bodies, boost, commit, service
+from tests.contract.writes import bodies, boost, commit, policy, service
 
 SIZES = pytest.mark.parametrize("size", [1, 2, 1_200], ids=["one write", "a small batch", "a staged batch"])
 
@@ -20,57 +20,76 @@ def batch(size: int) -> list[Write]:
 
 
 @SIZES
-async def test_a_batch_that_was_worked_out_for_an_older_point_is_refused_and_changes_nothing(
+async def test_what_was_committed_after_the_point_of_a_batch_is_undone_too_but_for_boosts(
     store: LoggedStore, size: int
 ) -> None:
-    old = (await store.head()).point
-    head = (await commit(store, boost("somebody else's"))).head
-    before = await bodies(store)
-    with pytest.raises(HeadMoved, match=f"{old} to {head.point}"):
-        await store.commit(batch(size), Terms(actor="", at=old))
-    assert ((await store.head()).point, await bodies(store)) == (head.point, before)
-    committed = await store.commit(batch(size), Terms(actor="", at=head.point))
-    assert committed.head.point.revision == 2
-    assert len(await bodies(store)) == size + 2
+    wanted = (await commit(store, service("kept", 0.1), service("changed", 0.1), service("deleted", 0.1))).head.point
+    since = (await commit(store, *batch(size), service("changed", 0.2), service("back", 0.2))).head.point
+    undone = await store.differences(wanted.revision, since.revision)
+    await commit(store, service("new", 0.3), service("kept", 0.3), service("back", 0.3), boost("boosted"))
+    await commit(store, Write(Key("service", "deleted"), None), service("s0", 0.3), policy("default"), service("new", 0.4))
+    writes = [Write(difference.key, difference.before) for difference in undone.records]
+
+    committed = await store.commit(writes, Terms(actor="me", undo_since=since))
+
+    left = (await store.differences(wanted.revision, None)).records
+    assert [difference.key for difference in left] == [Key("boost", "boosted")]
+    assert {change.key.name for change in committed.changes} >= {"new", "kept", "deleted", "default", "changed", "back", "s0"}
+    assert committed.head.point == (await store.head()).point
+    async with store.state_at(committed.head.point.revision) as log:
+        logged = {change.key: change.record.body async for chunk in log for change in chunk if change.record}
+    assert await bodies(store) == logged
 
 
 @SIZES
-async def test_a_batch_that_was_worked_out_for_the_same_revision_of_another_history_is_refused(
+async def test_a_batch_of_what_is_so_already_undoes_what_came_after_its_point(store: LoggedStore, size: int) -> None:
+    since = (await commit(store, *batch(size))).head.point
+    assert not (await store.commit(batch(size), Terms(actor="", undo_since=since))).changes
+    before = await bodies(store)
+    await commit(store, service("somebody else's"), service("s0", 0.9))
+    await store.commit(batch(size), Terms(actor="", undo_since=since))
+    assert await bodies(store) == before
+
+
+@SIZES
+async def test_a_batch_that_was_worked_out_for_another_history_is_refused_and_changes_nothing(
     store: LoggedStore, size: int
 ) -> None:
-    point = (await store.head()).point
-    for at in (replace(point, commit_id="0" * 16), replace(point, store_id="0" * 32)):
-        with pytest.raises(HeadMoved):
-            await store.commit(batch(size), Terms(actor="", at=at))
+    point = (await commit(store, service("a"))).head.point
+    for since in (
+        replace(point, commit_id="0" * 16),
+        replace(point, store_id="0" * 32),
+        replace(point, revision=point.revision + 1),
+    ):
+        with pytest.raises(StoreUnavailable, match="any more"):
+            await store.commit(batch(size), Terms(actor="", undo_since=since))
     assert (await store.head()).point == point
 
 
 @SIZES
-async def test_a_batch_that_would_change_nothing_is_refused_too_when_the_log_has_moved_on(
-    store: LoggedStore, size: int
+async def test_a_rollback_among_many_writers_comes_out_at_its_revision(
+    store: LoggedStore, open_store: OpenStore, size: int
 ) -> None:
-    old = (await commit(store, *batch(size))).head.point
-    assert not (await store.commit(batch(size), Terms(actor="", at=old))).changes
-    await commit(store, boost("somebody else's"))
-    with pytest.raises(HeadMoved):
-        await store.commit(batch(size), Terms(actor="", at=old))
+    other = await open_store()
+    wanted = (await commit(store, service("a", 0.1))).head.point
+    await commit(store, *batch(size))
+    undone = await store.differences(wanted.revision, None)
+    writes = [Write(difference.key, difference.before) for difference in undone.records]
+    *_, committed = await asyncio.gather(
+        *(commit(other, service("a", number / 10), service(f"new-{number}")) for number in range(5)),
+        store.commit(writes, Terms(actor="me", undo_since=undone.head)),
+    )
+    assert (await store.differences(wanted.revision, committed.head.point.revision)).records == []
 
 
 @SIZES
-async def test_only_one_of_many_batches_for_the_same_point_is_committed(
-    store: LoggedStore, open_store: OpenStore, size: int
-) -> None:
-    stores = [store, await open_store()]
-    at = (await store.head()).point
-    outcomes = await asyncio.gather(
-        *(
-            stores[number % 2].commit([service("which", number / 10), *batch(size)[1:]], Terms(actor="", at=at))
-            for number in range(6)
-        ),
-        return_exceptions=True,
-    )
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == [Committed.__name__] + [HeadMoved.__name__] * 5
-    assert (await store.head()).point.revision == 1
+async def test_what_is_undone_belongs_to_its_owner_too(store: LoggedStore, size: int) -> None:
+    since = (await commit(store, *batch(size))).head.point
+    head = (await commit(store, service("theirs", managed_by="them"))).head.point
+    with pytest.raises(OwnedByAnother) as caught:
+        await store.commit(batch(size), Terms(actor="", undo_since=since))
+    assert caught.value.owners == {Key("service", "theirs"): "them"}
+    assert (await store.head()).point == head
 
 
 @SIZES

@@ -280,6 +280,18 @@ async def test_differences_are_what_two_states_compared_are(store: LoggedStore) 
     assert await store.differences(2, None) == await store.differences(2, len(states) - 1)
 
 
+async def test_differences_are_of_what_commits_left_also_where_an_edit_behind_the_log_was_overwritten(
+    store: LoggedStore, database: Database
+) -> None:
+    await commit(store, service("a", 0.5))
+    edited = "record = replace(record, '0.5', '0.25')"
+    await database.ask(f"UPDATE tracing_configurations SET {edited}")
+    await commit(store, service("a", 0.75))
+    [difference] = (await store.differences(1, 2)).records
+    assert (difference.before, difference.after) == (service("a", 0.5).body, service("a", 0.75).body)
+    assert (await state_at(store, 1))[Key("service", "a")].body == difference.before
+
+
 async def test_what_was_changed_and_changed_back_is_no_difference(store: LoggedStore) -> None:
     await commit(store, service("a", 0.1), service("kept"))
     await commit(store, service("a", 0.2), boost("b"), deletion(service("kept")))
