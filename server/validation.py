@@ -11,9 +11,9 @@ from server.served import Served
 from server.strategies_file import StrategiesFileWatch
 from server.validation_copies import Reference, compare_copies
 from server.validation_policies import covered_entries, expired, never_winning
-from server.validation_records import Records, compare_log, compare_served, read_store
+from server.validation_records import Records, compare_log, compare_served, judge_log, read_store
 from server.validation_report import SHOWN, Finding, FoundPlace, Report
-from storage.errors import RevisionUnknown, StoreError
+from storage.errors import RevisionUnknown, StoreError, StoreUnavailable
 from storage.history import LoggedStore
 from storage.interface import Copies, Head
 from storage.pacing import paced
@@ -124,6 +124,12 @@ class Validation:
                 problems += await compare_log(records, log, head)
         except RevisionUnknown:
             problems.append(Finding("log-checksum", f"the log lacks revision {head.point.revision}, the head of the store"))
+        try:
+            in_log, of_log = judge_log(await self._store.flaws(SHOWN))
+        except StoreUnavailable as error:
+            in_log, of_log = [], [Finding("log-not-compared", f"the older part of the log was not looked through: {error}")]
+        problems += in_log
+        warnings += of_log
         return _Compared(records, head, problems, warnings, asked=True)
 
     async def _advice(self, catalog: Catalog) -> list[Finding]:

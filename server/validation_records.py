@@ -6,10 +6,13 @@ from sampling.catalog import Catalog
 from sampling.records import KINDS, RECORD_TYPES, Change, Key, Kind, Stored, decode_record
 from server.validation_report import Finding, Listed
 from storage.checksum import MASK, record_hash
+from storage.history import Flaws
 from storage.interface import Head, Load
 from storage.pacing import paced
 
 SLICE_RECORDS = 50
+
+SHOWN_REVISIONS = 10
 
 _LOG_HAS_IT = "GET /api/v1/config/changes shows what the log has; write that again, or restore a backup"
 
@@ -129,6 +132,24 @@ def compare_served(records: Records) -> Generator[None, None, list[Finding]]:
         differs.add(key)
         yield
     return differs.findings()
+
+
+def judge_log(flaws: Flaws) -> tuple[list[Finding], list[Finding]]:
+    """What the log tells of itself: problems and warnings."""
+    problems: list[Finding] = []
+    if flaws.incomplete:
+        numbers = ", ".join(map(str, flaws.incomplete[:SHOWN_REVISIONS]))
+        more = ", ..." if len(flaws.incomplete) > SHOWN_REVISIONS else ""
+        message = f"the log lacks changes of revision {numbers}{more}: rows were deleted by SQL. Restore a backup"
+        problems.append(Finding("incomplete-log", message))
+    unlogged = Listed(
+        "unlogged-change",
+        "the log does not say how records became what a commit found: they were edited by SQL, or an older row of the log was. "
+        "Diff, rollback and export tell what the log says",
+    )
+    for key, revision in flaws.unlogged:
+        unlogged.add(key, f"before revision {revision}")
+    return problems, unlogged.findings()
 
 
 async def compare_log(records: Records, log: Load, head: Head) -> list[Finding]:

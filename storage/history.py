@@ -76,6 +76,16 @@ class Differences(msgspec.Struct, frozen=True):
     records: Sequence[Difference]
 
 
+class Flaws(msgspec.Struct, frozen=True):
+    """What the log itself tells of edits by SQL, the first ones. Edits of actors, reasons and times leave no trace."""
+
+    incomplete: Sequence[int]
+    """Revisions of which changes are missing, and the first one of each run that is missing altogether."""
+
+    unlogged: Sequence[tuple[Key, int]]
+    """Records, and the revisions that did not find them as the change before had left them."""
+
+
 class History(Protocol):
     """The past of a store.
 
@@ -95,6 +105,10 @@ class History(Protocol):
 
     async def differences(self, before: int, after: int | None) -> Differences:
         """What differs between two revisions, in either order; None is the head. Read in one transaction."""
+        ...
+
+    async def flaws(self, limit: int) -> Flaws:
+        """Whether the log is whole; at most ``limit`` of each kind."""
         ...
 
     def state_at(self, revision: int) -> AbstractAsyncContextManager[Load]:

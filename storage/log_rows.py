@@ -40,6 +40,30 @@ ORDER BY changed.kind, changed.key
 As commits left it, not as the next commit found it: in between somebody may have edited it by SQL.
 """
 
+UNLOGGED = """
+SELECT kind, key, revision
+FROM (
+    SELECT kind, key, revision, before, lag(after) OVER (PARTITION BY key, kind ORDER BY revision) AS known
+    FROM changes WHERE revision <= $1
+) AS chain
+WHERE coalesce(before, '') <> coalesce(known, '') ORDER BY revision, kind, key LIMIT $2
+"""
+"""Changes that did not find their record as the change before had left it."""
+
+# In SQLite and in PostgreSQL alike, no row of an outer join counts as none.
+INCOMPLETE = """
+SELECT revision FROM (
+    SELECT revisions.revision FROM revisions LEFT JOIN changes ON changes.revision = revisions.revision
+    WHERE revisions.revision <= $1 GROUP BY revisions.revision
+    HAVING count(changes.position) <> coalesce(max(changes.position) + 1, -1)
+    UNION ALL
+    SELECT earlier.revision + 1 FROM revisions AS earlier
+    LEFT JOIN revisions AS later ON later.revision = earlier.revision + 1
+    WHERE earlier.revision < $1 AND later.revision IS NULL
+) AS incomplete ORDER BY revision LIMIT $2
+"""
+"""Revisions of which changes are missing, and the first one of each run that is missing altogether."""
+
 _LOGGED = """
 SELECT revisions.revision, commit_id, created_at, actor, reason, position, kind, key, before, after
 FROM {first} CROSS JOIN {second} WHERE changes.revision = revisions.revision{conditions}

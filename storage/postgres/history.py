@@ -6,12 +6,21 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from sampling.records import Change
+from sampling.records import Change, Key
 from storage.checksum import read_checksum
 from storage.errors import RevisionUnknown
-from storage.history import LOGGED_BYTES, Difference, Differences, LoggedChange, Revision, Wanted
+from storage.history import LOGGED_BYTES, Difference, Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Head, Load, Point
-from storage.log_rows import DIFFERENCES, REVISION, STATE_AT, difference, logged_change, logged_query
+from storage.log_rows import (
+    DIFFERENCES,
+    INCOMPLETE,
+    REVISION,
+    STATE_AT,
+    UNLOGGED,
+    difference,
+    logged_change,
+    logged_query,
+)
 from storage.postgres.connection import Connection, translated
 from storage.postgres.reader import chunks
 from storage.postgres.snapshots import Snapshots
@@ -67,6 +76,13 @@ class LogReader:
                 else:
                     records += [difference(kind, name, last, first) for kind, name, first, last in rows]
         return Differences(head.point, records)
+
+    async def flaws(self, limit: int) -> Flaws:
+        """As ``History.flaws``."""
+        async with self._asking() as (connection, head):
+            incomplete = await connection.fetch(INCOMPLETE, head.point.revision, limit)
+            unlogged = await connection.fetch(UNLOGGED, head.point.revision, limit)
+        return Flaws([number for (number,) in incomplete], [(Key(kind, name), number) for kind, name, number in unlogged])
 
     @asynccontextmanager
     async def state_at(self, revision: int) -> AsyncIterator[Load]:

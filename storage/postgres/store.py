@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sampling.records import Change
 from storage.commit import Batch
 from storage.errors import StoreUnavailable
-from storage.history import Differences, LoggedChange, Revision, Wanted
+from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Committed, Head, Load, News, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
@@ -118,6 +118,9 @@ class PostgresStore:
 
     async def differences(self, before: int, after: int | None) -> Differences:
         return await self._parts().log.differences(before, after)
+
+    async def flaws(self, limit: int) -> Flaws:
+        return await self._parts().log.flaws(limit)
 
     @asynccontextmanager
     async def state_at(self, revision: int) -> AsyncIterator[Load]:

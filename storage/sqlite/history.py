@@ -8,11 +8,21 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from sampling.records import Key
 from storage.checksum import read_checksum
 from storage.errors import RevisionUnknown
-from storage.history import LOGGED_BYTES, Differences, LoggedChange, Revision, Wanted
+from storage.history import LOGGED_BYTES, Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Head, Point
-from storage.log_rows import DIFFERENCES, REVISION, STATE_AT, difference, logged_change, logged_query
+from storage.log_rows import (
+    DIFFERENCES,
+    INCOMPLETE,
+    REVISION,
+    STATE_AT,
+    UNLOGGED,
+    difference,
+    logged_change,
+    logged_query,
+)
 from storage.rows import CHUNK_ROWS
 from storage.sqlite.connection import Connection
 from storage.sqlite.read import PAUSE_SECONDS
@@ -51,6 +61,13 @@ def read_differences(connection: Connection, head: Point, before: int, after: in
     if before <= after:
         return Differences(head, _rows(cursor, difference))
     return Differences(head, _rows(cursor, lambda kind, name, first, last: difference(kind, name, last, first)))
+
+
+def read_flaws(connection: Connection, head: Point, limit: int) -> Flaws:
+    """As ``History.flaws``. Raises what the library raises."""
+    incomplete = [number for (number,) in _ask(connection, INCOMPLETE, head.revision, limit)]
+    unlogged = _ask(connection, UNLOGGED, head.revision, limit)
+    return Flaws(incomplete, [(Key(kind, name), number) for kind, name, number in unlogged])
 
 
 def begin_state(connection: Connection, head: Head, revision: int) -> tuple[Head, sqlite3.Cursor]:

@@ -15,7 +15,7 @@ import storage.sqlite.store
 from sampling.records import KINDS, Change, Key, Kind, ServiceConfiguration, Stored, encode_record
 from storage.checksum import checksum_of
 from storage.errors import ContentMismatch, RevisionUnknown, StoreUnavailable
-from storage.history import LOGGED_BYTES, Difference, LoggedChange, LoggedStore, Wanted
+from storage.history import LOGGED_BYTES, Difference, Flaws, LoggedChange, LoggedStore, Wanted
 from storage.interface import Head, Load, Terms, Write
 from tests.contract.conftest import OpenStore
 from tests.contract.databases import Database, PostgresDatabase
@@ -430,3 +430,28 @@ async def test_a_page_of_long_texts_is_shorter_and_the_next_goes_on_after_it(sto
     while page := await store.logged(Wanted(revision=1, older_than=(1, found[-1].position)), 100):
         found += page
     assert [change.key.name for change in found] == [write.key.name for write in reversed(writes)]
+
+
+async def test_a_whole_log_has_no_flaws(store: LoggedStore) -> None:
+    await rich_history(store, 3)
+    assert await store.flaws(10) == Flaws([], [])
+
+
+async def test_a_log_from_which_somebody_took_something_says_where(store: LoggedStore, database: Database) -> None:
+    for number in range(8):
+        await commit(store, service("a", number / 10), service(f"s{number}"), service(f"t{number}"))
+    await database.ask("DELETE FROM changes WHERE revision = 2 AND position = 1")
+    await database.ask("DELETE FROM changes WHERE revision = 3")
+    await database.ask("DELETE FROM revisions WHERE revision IN (5, 6)")
+    flaws = await store.flaws(10)
+    assert flaws.incomplete == [2, 3, 5]
+    assert flaws.unlogged == [(Key("service", "a"), 4)]
+    assert await store.flaws(1) == Flaws([2], [(Key("service", "a"), 4)])
+
+
+async def test_a_commit_that_found_what_no_other_had_left_is_told(store: LoggedStore, database: Database) -> None:
+    await commit(store, service("a", 0.5), service("b", 0.5), policy("a"))
+    await database.ask("DELETE FROM tracing_configurations WHERE service_name = 'a'")
+    await commit(store, service("a", 0.75), service("b", 0.75), policy("a", 3))
+    await commit(store, deletion(service("a")))
+    assert await store.flaws(10) == Flaws([], [(Key("service", "a"), 2)])

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -187,6 +188,27 @@ def test_an_edited_log_is_found(settled: Replica) -> None:
     assert validate(settled)[:2] == (True, set())
 
 
+def test_changes_that_somebody_took_out_of_the_log_are_found(settled: Replica) -> None:
+    with planted(
+        settled,
+        "UPDATE changes SET position = position + 7 WHERE revision = 1",
+        "UPDATE changes SET position = position - 7 WHERE revision = 1",
+    ):
+        assert problems(settled) == {"incomplete-log": set()}
+    assert validate(settled)[:2] == (True, set())
+
+
+def test_an_edit_of_an_older_row_of_the_log_is_told(settled: Replica) -> None:
+    first = settled.put_rate("older", 0.5).json()["revision"]
+    settled.put_rate("older", 0.25)
+    row = f"UPDATE changes SET after = '{{}}' WHERE revision = {first}"
+    with planted(settled, row.format(OTHER_TEXT), row.format(TEXT)):
+        [warning] = (each for each in report(settled)["warnings"] if each["kind"] == "unlogged-change")
+        assert warning["records"] == [{"kind": "service", "name": "older", "message": f"before revision {first + 1}"}]
+    refresh(settled)
+    assert validate(settled) == (True, set(), set())
+
+
 def test_an_edited_checksum_is_found(settled: Replica) -> None:
     head = "(SELECT revision FROM store)"
     plant = f"UPDATE revisions SET actor = checksum, checksum = '00000000000000aa' WHERE revision = {head}"
@@ -330,3 +352,21 @@ def test_a_snapshot_that_is_gone_is_a_warning(settled: Replica) -> None:
     asyncio.run(eventually(warned))
     refresh(settled)
     assert path.exists()
+
+
+@pytest.mark.parametrize("text", [OTHER_TEXT, "[1, 2]", '{"managedBy": 5}'])
+@pytest.mark.parametrize("store", STORES)
+def test_a_row_that_somebody_edited_is_mended_by_writing_it_again_and_the_log_tells_of_it(
+    store: str, text: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with replica_on(store, tmp_path, request) as replica:
+        for method in ("PUT", "DELETE"):
+            replica.put_rate("s0", 0.5)
+            asyncio.run(database_of(replica).ask(ROW.format(f"record = '{text}'")))
+            refresh(replica)
+            body = None if method == "DELETE" else {"samplingStrategy": {"type": "probabilistic", "param": 0.5}}
+            assert replica.api(method, "/services/s0", json=body).status_code == 200
+            found = report(replica)
+            assert found["problems"] == []
+            [told] = (each for each in found["warnings"] if each["kind"] == "unlogged-change")
+            assert {record["name"] for record in told["records"]} == {"s0"}

@@ -20,7 +20,7 @@ from server.validation import Validation
 from server.validation_policies import expired, never_winning
 from server.validation_report import Finding, Report
 from storage.errors import RevisionUnknown, StoreUnavailable
-from storage.history import Differences, LoggedChange, Revision, Wanted
+from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Copy, Load, Point
 from tests.sampling.generate import NAMES, NOW, policies
 from tests.server.following import Replica, base_of, commit, following, put, service
@@ -41,6 +41,9 @@ class LoggedMemoryStore(MemoryStore):
         """How long ago every commit was."""
         self.commit_at_next_load: list[float] = []
         """For each of the next loads a rate that somebody commits as soon as the load has begun."""
+
+        self.slow_log = False
+        """To look through the whole log takes too long."""
 
     async def revision(self, number: int) -> Revision:
         self._check()
@@ -64,6 +67,11 @@ class LoggedMemoryStore(MemoryStore):
         twin = self.fork(revision)
         async with MemoryStore.load(twin) as load:
             yield load
+
+    async def flaws(self, limit: int) -> Flaws:
+        if self.slow_log:
+            raise StoreUnavailable("no answer in time")
+        return Flaws([], [])
 
     async def logged(self, wanted: Wanted, limit: int) -> Sequence[LoggedChange]:
         raise NotImplementedError
@@ -112,6 +120,13 @@ async def test_before_anything_is_loaded_nothing_is_valid(store: LoggedMemorySto
         validation = Validation(follower=replica.follower, served=replica.served, store=store, copies={}, strategies_file=None)
         report = await validation.run()
     assert (report.valid, report.revision, kinds(report.problems)) == (False, None, ["nothing-served"])
+
+
+async def test_a_log_that_is_too_long_to_be_looked_through_is_a_warning(store: LoggedMemoryStore) -> None:
+    store.slow_log = True
+    async with validated(store) as (_, validation, _):
+        report = await valid(validation)
+    assert kinds(report.warnings) == ["log-not-compared"]
 
 
 async def test_a_commit_in_between_is_read_again_and_no_problem(store: LoggedMemoryStore) -> None:
