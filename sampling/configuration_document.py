@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sampling.choices import with_choices
 from sampling.configuration_document_outline import SECTIONS, Outline, Part
 from sampling.json_cursor import JsonCursor
 from sampling.records import (
@@ -169,6 +170,8 @@ class DocumentReading:
 def _decoded(record_type: type[RecordType], text: str) -> RecordType:
     try:
         return msgspec.json.decode(text, type=record_type)
+    except msgspec.ValidationError as error:
+        raise with_choices(error, record_type) from None
     except msgspec.DecodeError:
         if _HALF_A_PAIR.search(text):
             raise ValueError("has a text with half of a surrogate pair in it, which is no valid Unicode") from None

@@ -1,13 +1,17 @@
 """The sidecar: one aiohttp server for the configuration API and the actuator, one for metrics."""
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
+from typing import cast
 
 from aiohttp import hdrs, web
 
 from server.listeners import backlog, listen
 from server.sidecar.actuator import METRICS_ROUTES
+from server.sidecar.connection import OPTIONS, SECURITY_HEADERS, Connection
 from server.sidecar.errors import problem_middleware
 from server.sidecar.parts import PARTS, Parts
 from server.sidecar.route import register
@@ -15,9 +19,6 @@ from server.sidecar.routes import ROUTES
 
 GRACE_SECONDS = 10.0
 """How long requests in flight may take at a stop."""
-
-MAX_LINE_BYTES = 65_536
-"""Of the first line of a request: thousand characters of any script fit into a name, a reason and a cursor, percent-encoded."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,7 +35,7 @@ class Sidecar:
             app[PARTS] = parts
             # A signal, not a middleware: an answer that is sent in pieces has its headers on the way before it returns.
             app.on_response_prepare.append(_security_headers)
-        self._runners: list[web.AppRunner] = []
+        self._opened: list[tuple[asyncio.Server, web.AppRunner]] = []
 
     async def start(self, api: socket.socket, metrics: socket.socket) -> None:
         """Answer requests that come in on these bound sockets.
@@ -42,19 +43,21 @@ class Sidecar:
         Raises:
             CannotListen: another program took a port meanwhile.
         """
+        loop = asyncio.get_running_loop()
         for app, listener in ((self._api, api), (self._metrics, metrics)):
-            runner = web.AppRunner(
-                app, access_log=None, shutdown_timeout=GRACE_SECONDS, keepalive_timeout=75, max_line_size=MAX_LINE_BYTES
-            )
-            self._runners.append(runner)
+            runner = web.AppRunner(app, shutdown_timeout=GRACE_SECONDS)
             await runner.setup()
             listen(listener)
-            await web.SockSite(runner, listener, backlog=backlog()).start()
+            connections = partial(Connection, cast("web.Server", runner.server), loop=loop, **OPTIONS)
+            server = await loop.create_server(connections, sock=listener, backlog=backlog())
+            self._opened.append((server, runner))
 
     async def close(self) -> None:
         """Finish what is in flight, then stop."""
-        while self._runners:
-            await self._runners.pop().cleanup()
+        while self._opened:
+            server, runner = self._opened.pop()
+            server.close()
+            await runner.cleanup()
 
 
 @web.middleware
@@ -72,12 +75,4 @@ async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _security_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(
-        {
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-            "Referrer-Policy": "no-referrer",
-            "Server": "tracing-config",
-        }
-    )
+    response.headers.update(SECURITY_HEADERS)

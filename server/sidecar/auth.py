@@ -69,7 +69,10 @@ class Authentication:
         """
         await self._reload()
         try:
-            return self.bearer(request.headers.get("Authorization", ""))
+            given = request.headers.getall("Authorization", ())
+            if len(given) > 1:
+                raise Refusal("no-token", "more than one Authorization header")
+            return self.bearer(given[0] if given else "")
         except Refusal as refusal:
             self._refused("authentication failed", request, refusal.reason, str(refusal))
             detail = f"{refusal}; send the header `Authorization: Bearer <token>`"
@@ -105,7 +108,7 @@ class Authentication:
     def _refused(self, event: str, request: web.Request, label: Reason, reason: str, **fields: str) -> None:
         self._failures.labels(label).inc()
         remote = client_address(request, self._settings.trusted_proxies)
-        _log.warning(event, reason=reason, remote=remote, method=request.method, path=request.path, **fields)
+        _log.warning(event, reason=reason, remote=remote, method=request.method, path=request.rel_url.raw_path, **fields)
 
     async def _reload(self) -> None:
         """At most once a second, and one at a time: a file system that hangs holds up one request."""

@@ -26,6 +26,6 @@ def _address(text: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ip_address(text))
+        return str(ip_address(text.partition("%")[0]))  # The zone of an address is any text, and means nothing elsewhere.
     except ValueError:
         return None

@@ -81,10 +81,11 @@ def from_store(error: storage_errors.StoreError) -> Problem:
 _PATH = re.compile(r" - at `\$\.?(?P<path>.*)`$")
 _FIELD = re.compile(r"^(?P<field>[A-Za-z]+(\[\d+\])?(\.[A-Za-z]+)*): (?P<message>.*)$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*)`$")
+_NO_INSTANT = ("Invalid RFC3339 encoded datetime", "Expected `datetime` with a timezone component")
 _MISSING = re.compile(r"^Object missing required field `(?P<field>.*)`$")
 
 
-def invalid_record(error: ValueError, place: str = "") -> InvalidField:
+def invalid_record(error: Exception, place: str = "") -> InvalidField:
     """What a record type says about a value, with the whole path of the field; ``place`` is where the record stands."""
     message, path = str(error), ""
     if found := _PATH.search(message):
@@ -93,6 +94,8 @@ def invalid_record(error: ValueError, place: str = "") -> InvalidField:
     for pattern, said in ((_UNKNOWN, "is not known; remove it"), (_MISSING, "is missing")):
         if found := pattern.match(message):
             field, message = found["field"], said
+    if message in _NO_INSTANT:
+        message = "must be an RFC 3339 instant with its zone, like 2026-12-01T00:00:00Z"
     if not field and (found := _FIELD.match(message)):
         field, message = found["field"], found["message"]
     whole = ".".join(part for part in (place, path, field) if part)

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from aiohttp import web
 
+from sampling.choices import with_choices
 from sampling.records import Key
 from sampling.strategy import check_name
 from server.sidecar.errors import InvalidField, Problem, invalid_record
@@ -65,7 +66,7 @@ def read_query(request: web.Request, query_type: type[Decoded] | None) -> Decode
     try:
         return msgspec.convert(dict(request.query), query_type, strict=False)
     except ValueError as error:
-        problem = invalid_record(error)
+        problem = invalid_record(with_choices(error, query_type))
         raise InvalidField(problem.field, problem.message, 400) from None
 
 
@@ -123,7 +124,7 @@ def record_of(members: dict[str, Any], record_type: type[Decoded], place: str = 
     try:
         return msgspec.convert({key: value for key, value in members.items() if key not in read_only}, record_type)
     except ValueError as error:
-        raise invalid_record(error, place) from None
+        raise invalid_record(with_choices(error, record_type), place) from None
 
 
 def name_in_path(request: web.Request, field: str) -> str:

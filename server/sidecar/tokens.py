@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from sampling.choices import with_choices
 from server.sidecar.identity import Identity, Role, identity_of
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -82,7 +83,7 @@ def read_token_file(path: Path) -> list[TokenEntry]:
     try:
         entries = msgspec.json.decode(content, type=list[TokenEntry])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a list of tokens: {error}") from None
+        raise ValueError(f"{path} is not a list of tokens: {with_choices(error, list[TokenEntry])}") from None
     if len(entries) > MAX_TOKENS:
         raise ValueError(f"{path} has {len(entries)} tokens; at most {MAX_TOKENS} are possible")
     names: dict[str, int] = {}

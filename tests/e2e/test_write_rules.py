@@ -148,6 +148,69 @@ def test_a_dry_run_tells_what_would_change_and_changes_nothing(replica: Replica,
     replica.api("DELETE", path(kind, "dry"))
 
 
+HEALTH = {"operation": "GET /health", "param": 0}
+BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a limit beside operations": (
+        {"samplingStrategy": {"type": "ratelimiting", "param": 5}, "operationStrategies": [HEALTH]},
+        "operationStrategies",
+        "clients drop a rate limit",
+    ),
+    "an operation twice": ({**HALF, "operationStrategies": [HEALTH, HEALTH]}, "operationStrategies[1].operation", "twice"),
+    "a control character": (
+        {**HALF, "operationStrategies": [{"operation": "a\nb", "param": 0}]},
+        "operationStrategies[0].operation",
+        "control characters",
+    ),
+    "a long operation": (
+        {**HALF, "operationStrategies": [{"operation": "x" * 1025, "param": 0}]},
+        "operationStrategies[0].operation",
+        "at most 1024",
+    ),
+    "an unknown type": (
+        {"samplingStrategy": {"type": "adaptive", "param": 0.5}},
+        "samplingStrategy.type",
+        "must be one of const, probabilistic, ratelimiting",
+    ),
+    "a character that no database keeps": ({**HALF, "text": "\0"}, "text", "U+0000"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("kind", RECORDS)
+def test_what_no_record_can_hold_is_refused_with_its_field_alone_and_in_a_batch(replica: Replica, kind: str, bad: str) -> None:
+    method, place, given, _ = RECORDS[kind]
+    body, field, said = BAD[bad]
+    text = "reason" if kind == "boost" else "description"
+    field = field.replace("text", text)
+    record = {**given, **{(text if key == "text" else key): value for key, value in body.items()}}
+    before = revision(replica)
+    alone = replica.api(method, place.format("bad"), json={**record, **({"service": "bad"} if kind == "boost" else {})})
+    entry = {"kind": kind, "record": record, **({} if kind == "default" else {"name": "bad"})}
+    good = {"kind": "service", "name": "good", "record": {**HALF, "description": bad}}
+    batch = replica.api("POST", "/batch", json={"writes": [good, entry]})
+    for refused, where in ((alone, field), (batch, f"writes[1].record.{field}")):
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["errors"][0]["field"] == where
+        assert said in refused.json()["errors"][0]["message"]
+    assert revision(replica) == before
+
+
+def test_an_instant_that_is_none_is_refused_with_an_example(replica: Replica) -> None:
+    for instant in ("tomorrow", "2026-12-01T00:00:00", "2026-13-01T00:00:00Z"):
+        refused = replica.api("PUT", "/policies/instants", json={"servicePattern": "x", **HALF, "startsAt": instant})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "startsAt")
+        assert "like 2026-12-01T00:00:00Z" in refused.json()["detail"]
+
+
+def test_a_precondition_that_is_given_twice_is_refused(replica: Replica) -> None:
+    tag = write(replica, "service", "twice").headers["ETag"]
+    headers = [("Authorization", f"Bearer {TOKEN}"), ("If-Match", tag), ("If-Match", '"1-00000000"')]
+    url = f"{replica.sidecar_url}/api/v1/config/services/twice"
+    refused = httpx.put(url, headers=headers, json=ALL, timeout=10, verify=False)
+    assert (refused.status_code, refused.json()["type"]) == (400, "urn:tracing-config:problem:bad-precondition")
+    assert replica.api("GET", "/services/twice").headers["ETag"] == tag
+
+
 def test_answers_tell_of_the_entry_in_the_file_that_is_covered_and_uncovered(replica: Replica) -> None:
     shown = replica.api("GET", "/services/in-file").json()
     assert (shown["source"], shown["revision"]) == ("file", None)
