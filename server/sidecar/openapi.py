@@ -15,6 +15,7 @@ from aiohttp import web
 from sampling.strategy import MAX_NAME_BYTES
 from server.sidecar.configuration import json_response
 from server.sidecar.route import Call, Route, Routes, Text
+from server.sidecar.views import READ_ONLY
 
 _REFERENCE = "#/components/schemas/{name}"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -35,6 +36,20 @@ _PRECONDITIONS: list[Document] = [
         "schema": {"const": "*"},
     },
 ]
+
+_KNOWN: Document = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag that the client has: it is 304 while that is the record's.",
+    "schema": {"type": "string"},
+}
+
+_ETAG: Document = {
+    "ETag": {"description": "Of the record, for `If-Match`.", "schema": {"type": "string", "examples": ['"120-3f9a1c02"']}}
+}
+
+_FOR_PROGRAMMERS = re.compile(r"\s*\n(Raises|Args):.*", re.DOTALL)
+"""What docstrings have behind what concerns everybody."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -104,6 +119,12 @@ class _Schemas:
         types = list(dict.fromkeys([ProblemDocument, *(found for route in routes for found in _types(route))]))
         made, self.components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
         self._of = dict(zip(types, made, strict=True))
+        for schema in self.components.values():
+            if "description" in schema:
+                schema["description"] = _FOR_PROGRAMMERS.sub("", schema["description"])
+        for body, names in READ_ONLY.items():
+            members = self.components.get(body.__name__, {}).get("properties", {})
+            members.update({name: {**members.get(name, {}), "readOnly": True} for name in sorted(names)})
 
     def of(self, wanted: Any) -> Document:
         members = _members(wanted)
@@ -149,11 +170,15 @@ def _operation(route: Route[Any, Any], schemas: _Schemas) -> Document:
     operation["parameters"] += schemas.query(route.query)
     if route.preconditions:
         operation["parameters"] += _PRECONDITIONS
+    if HTTPStatus.NOT_MODIFIED in route.answers:
+        operation["parameters"].append(_KNOWN)
     if route.body is not None:
         schema = {"type": "object"} if route.body is bytes else schemas.of(route.body)
         example = {} if route.example is None else {"example": route.example}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema, **example}}}
     operation["responses"] = {str(status): _response(status, answer, schemas) for status, answer in route.answers.items()}
+    if route.preconditions or HTTPStatus.NOT_MODIFIED in route.answers:
+        operation["responses"]["200"]["headers"] = _ETAG
     operation["responses"]["default"] = {
         "description": "A failure.",
         "content": {"application/problem+json": {"schema": schemas.of(ProblemDocument)}},

@@ -221,12 +221,28 @@ def test_what_is_no_json_object_is_refused(replica: Replica, body: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"mode": "delete"}, {"lenient": "perhaps"}, {"owner": "a\nb"}, {"owner": "x" * 1025}, {"dry": "true"}]
+    "parameters",
+    [
+        {"mode": "delete"},
+        {"lenient": "perhaps"},
+        {"owner": "a\nb"},
+        {"owner": "x" * 1025},
+        {"owner": "é" * 513},
+        {"owner": " ci"},
+        {"dry": "true"},
+    ],
 )
 def test_a_bad_parameter_is_refused(replica: Replica, parameters: dict[str, Any]) -> None:
     response = post(replica, {}, **parameters)
     assert response.status_code == 400
     assert response.json()["errors"][0]["field"] == next(iter(parameters))
+
+
+def test_an_owner_may_be_called_whatever_an_export_can_say(replica: Replica) -> None:
+    owner = "👩\u200d💻 team"
+    assert post(replica, {"services": {"owned": {"enabled": False}}}, owner=owner).status_code == 200
+    assert replica.api("GET", "/services/owned").json()["managedBy"] == owner
+    assert post(replica, {"services": {}}, owner=owner, mode="replace").json()["deleted"] == 1
 
 
 def test_a_body_over_the_limit_of_the_settings_is_refused_also_when_it_does_not_say_its_length(replica: Replica) -> None:

@@ -56,6 +56,21 @@ async def test_a_change_that_was_answered_200_survives_a_kill(tmp_path: Path, da
         assert fresh.rate("a") == 3 / 8
 
 
+async def test_a_replacement_and_dry_runs_know_what_the_other_replica_has_just_committed(pair: tuple[Replica, Replica]) -> None:
+    one, two = pair
+    half = {"samplingStrategy": {"type": "probabilistic", "param": 0.5}}
+    services = {"services": {f"s{number}": half for number in range(500)}}
+    for _ in range(3):
+        owner = {"owner": "ci"}
+        assert one.api("POST", "/import", json=services, params=owner).json()["written"] == 500
+        dry = {**owner, "mode": "replace", "dryRun": "true"}
+        assert two.api("POST", "/import", json={"services": {}}, params=dry).json()["recordCount"] == 500
+        deleted = two.api("POST", "/import", json={"services": {}}, params={**owner, "mode": "replace"}).json()
+        assert deleted["deleted"] == 500
+        seen = one.api("PUT", "/services/s1", json=half, params={"dryRun": "true"}).json()
+        assert (seen["revision"], seen["records"][0]["before"]) == (deleted["revision"], None)
+
+
 async def test_a_stale_etag_is_refused_on_the_other_replica_too(pair: tuple[Replica, Replica]) -> None:
     one, two = pair
     old = one.put_rate("a", 0.5).headers["ETag"]
