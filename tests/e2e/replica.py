@@ -59,7 +59,11 @@ class Replica:
         )
         self._reader = threading.Thread(target=self._read, args=(self._process, self._lines))
         self._reader.start()
-        event = self.wait_for_event(lambda event: event["message"] == "ready" or (not ready and "grpc_ports" in event))
+        try:
+            event = self.wait_for_event(lambda event: event["message"] == "ready" or (not ready and "grpc_ports" in event))
+        except BaseException:
+            self.kill()
+            raise
         for name in ("grpc_ports", "http_ports"):
             self.environment[f"TRACING_CONFIG_{name.upper()}"] = ",".join(map(str, event[name]))
         for name in ("sidecar", "metrics"):
@@ -83,6 +87,8 @@ class Replica:
                 raise AssertionError(f"the log did not tell it: {self.events}") from None
             if line is None:
                 raise AssertionError(f"the server ended: {self.events}")
+            if not line.startswith("{"):
+                raise AssertionError(f"the server said, not in its log: {line}")
             event: dict[str, Any] = json.loads(line)
             self.events.append(event)
             if "message" in event and wanted(event):
