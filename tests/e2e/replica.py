@@ -15,6 +15,7 @@ import grpc
 import httpx
 
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters, SamplingStrategyResponse
+from tests.services.local_server import free_port
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "0123456789abcdef-test-token"
@@ -27,16 +28,16 @@ PLAIN: dict[str, Any] = {"verify": False}
 class Replica:
     """``python -m server`` in a process of its own, on free ports, with its log lines as they come.
 
-    Ports stay the same over a restart, as in production.
+    Ports stay the same over a restart, as in production, and are nobody else's meanwhile.
     """
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.environment = {
-            "TRACING_CONFIG_GRPC_PORTS": "0",
-            "TRACING_CONFIG_HTTP_PORTS": "0",
-            "TRACING_CONFIG_SIDECAR_PORT": "0",
-            "TRACING_CONFIG_METRICS_PORT": "0",
+            "TRACING_CONFIG_GRPC_PORTS": str(free_port()),
+            "TRACING_CONFIG_HTTP_PORTS": str(free_port()),
+            "TRACING_CONFIG_SIDECAR_PORT": str(free_port()),
+            "TRACING_CONFIG_METRICS_PORT": str(free_port()),
             "TRACING_CONFIG_DATA_DIR": str(data_dir),
             "TRACING_CONFIG_ADMIN_TOKEN": TOKEN,
             **settings,

@@ -12,7 +12,8 @@ from tests.waiting import eventually
 
 
 def test_a_fresh_server_answers_the_default_and_the_next_poll_shows_a_change(tmp_path: Path) -> None:
-    with Replica(tmp_path) as replica:
+    any_port = dict.fromkeys(("GRPC_PORTS", "HTTP_PORTS", "SIDECAR_PORT", "METRICS_PORT"), "0")
+    with Replica(tmp_path, **{f"TRACING_CONFIG_{name}": port for name, port in any_port.items()}) as replica:
         assert replica.rate("checkout") == 0.001
         response = replica.put_rate("checkout", 0.5)
         assert response.status_code == 200

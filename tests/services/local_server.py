@@ -1,5 +1,6 @@
 """What PostgreSQL and Valkey have in common when a test or a benchmark starts them on this machine."""
 
+import itertools
 import os
 import random
 import selectors
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,20 +26,42 @@ STOP_SECONDS = 15.0
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-servers")
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens.
+_PORTS = range(16_000, 32_000)
+_PORTS_OF_A_PROCESS = 250
 
-    It lies below the range from which the kernel takes ports for outgoing connections: while a server is stopped, no
-    client can be given its port, nor connect to itself on it.
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens, and which no other process of the tests is given.
+
+    It lies below the range from which the kernel takes ports for outgoing connections and for who asks for any: while a server
+    is stopped, no client can be given its port, nor connect to itself on it, and no other server can take it.
     """
     while True:
-        port = random.randrange(16_000, 32_000)
+        port = next(_own_ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
         return port
+
+
+def _reserved_ports() -> Iterator[int]:
+    """The ports of one block, over and over. The block is this process's as long as it lives."""
+    blocks = range(_PORTS.start, _PORTS.stop, _PORTS_OF_A_PROCESS)
+    for first in random.sample(blocks, len(blocks)):
+        # A name of this machine, not of a file: it is gone with the process, however that ends.
+        with socket.socket(socket.AF_UNIX) as reservation:
+            try:
+                reservation.bind(f"\0tracing-config-tests-ports-{first}")
+            except OSError:
+                continue
+            reservation.detach()
+        yield from itertools.cycle(range(first, first + _PORTS_OF_A_PROCESS))
+    raise RuntimeError("too many processes run tests on this machine")
+
+
+_own_ports = _reserved_ports()
 
 
 class LocalServer(ABC):

@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.services.local_server import free_port
 from tests.services.postgres import BINARIES_VARIABLE, PostgresServer
 from tests.services.valkey import ValkeyServer
 
@@ -45,6 +46,34 @@ def test_no_server_outlives_a_run_that_was_killed(postgres: PostgresServer) -> N
         assert ended
     shutil.rmtree(postgres_folder)
     shutil.rmtree(valkey_folder)
+
+
+TAKE_PORTS = """
+from tests.services.local_server import free_port
+
+print(*(free_port() for _ in range(600)), flush=True)
+input()
+"""
+
+
+def test_no_two_processes_are_given_the_same_port() -> None:
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKE_PORTS],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    given = [{free_port() for _ in range(600)}]
+    for other in others:
+        assert other.stdout is not None
+        given.append({int(port) for port in other.stdout.readline().split()})
+    for other in others:
+        other.communicate("\n", timeout=10)
+    assert sum(map(len, given)) == len(set.union(*given)) > 600
 
 
 def test_a_server_outlives_the_thread_that_started_it(private_valkey: ValkeyServer) -> None:

@@ -13,7 +13,6 @@ from storage import hot_copy
 from storage.errors import CopyInvalid, StoreUnavailable
 from storage.hot_copy import KEY, PIECE_BYTES, STAGED_SECONDS, HotCopy
 from storage.interface import Copies, Copy
-from tests.services.local_server import free_port
 from tests.services.valkey import ValkeyServer
 from tests.storage.copies_contract import GARBAGE, LARGE, OTHER_STORE_ID, STORE_ID, CopiesContract, Place, copy_of
 
@@ -334,9 +333,8 @@ async def test_what_is_no_redis_is_unavailable(answer: bytes, question: Callable
                 await writer.drain()
         writer.close()
 
-    port = free_port()
-    async with await asyncio.start_server(speak, "127.0.0.1", port):
-        copies = HotCopy(f"redis://127.0.0.1:{port}/0")
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        copies = HotCopy(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
         async with asyncio.timeout(1):
             with pytest.raises(StoreUnavailable):
                 await question(copies)
