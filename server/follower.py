@@ -79,7 +79,7 @@ class Follower:
         self.foreign: Point | None = None
         """The head of another store that took the place of ours; never followed unasked."""
         self.clock_offset = 0.0
-        """Seconds by which the store's clock is ahead of ours."""
+        """Seconds by which the store's clock is ahead of ours at least; 0 where both may show the same."""
         self.histories_lost = 0
         self.mismatches = 0
 
@@ -226,8 +226,9 @@ class Follower:
 
     async def _catch_up(self) -> None:
         at = self._served.point
+        asked = time()
         head = await self._store.head(None if at is None else at.revision)
-        self.clock_offset = head.clock - time()
+        self.clock_offset = _offset(head.clock, asked, time())
         self._check_is_ours(head, at)
         self._served.accepted = head.accepted
         if at is None:
@@ -336,3 +337,8 @@ class Follower:
         except TimeoutError:
             _log.warning("the store does not answer: serving from a copy", at=str(self._served.point))
         self._served.publish()
+
+
+def _offset(clock: float, asked: float, answered: float) -> float:
+    """How far a clock is ahead of ours that was read somewhen between asking and the answer: a slow answer is no offset."""
+    return max(0.0, clock - answered) + min(0.0, clock - asked)

@@ -12,7 +12,7 @@ from sampling.strategy import SamplingStrategy
 from server import follower as follower_module
 from server.answers import NotReady
 from storage.errors import StoreUnavailable, StoreUnusable
-from storage.interface import Load, Terms
+from storage.interface import Head, Load, Terms
 from tests.server.following import base_of, commit, following, put, service
 from tests.server.memory_store import MemoryStore
 from tests.waiting import until
@@ -341,3 +341,20 @@ async def test_the_store_s_clock_is_compared_with_ours() -> None:
     async with following(store) as replica:
         await until(lambda: replica.answers.ready)
         assert replica.follower.clock_offset == pytest.approx(60, abs=5)
+
+
+class SlowToAnswer(MemoryStore):
+    async def head(self, served: int | None = None) -> Head:
+        head = await super().head(served)
+        await asyncio.sleep(0.05)
+        return head
+
+
+async def test_a_slow_answer_of_the_store_is_no_difference_of_the_clocks() -> None:
+    store = SlowToAnswer()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        assert replica.follower.clock_offset == 0
+        store.clock_ahead = -60
+        await until(lambda: replica.follower.clock_offset < 0)
+        assert replica.follower.clock_offset == pytest.approx(-60, abs=5)
