@@ -86,8 +86,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         yield guarded
 
 
+DAY = 86_400
+
+
 def jwt(**others: Any) -> str:
-    return sign(claims(aud="tracing-config", **others))
+    """Good for a day: some are made when the tests are collected, and used whenever their turn comes."""
+    return sign(claims(aud="tracing-config", **{"exp": int(time.time()) + DAY, **others}))
 
 
 def path_of(route: Route[Any, Any]) -> str:
@@ -159,7 +163,7 @@ def test_no_admin_route_can_be_had_by_a_dry_run() -> None:
         ("Bearer a.b.c", "unknown-token"),
         (f"Bearer {'x' * 8001}", "too-long"),
         (f"Bearer {jwt(exp=1)}", "expired"),
-        (f"Bearer {jwt(nbf=time.time() + 1000)}", "not-yet-valid"),
+        (f"Bearer {jwt(nbf=time.time() + DAY / 2)}", "not-yet-valid"),
         (f"Bearer {jwt(exp=None)}", "bad-claims"),
         (f"Bearer {jwt(role='root')}", "bad-claims"),
         (f"Bearer {sign(claims())}", "bad-claims"),
