@@ -91,7 +91,7 @@ def test_a_stop_is_orderly_and_quick(tmp_path: Path) -> None:
 
 
 def test_readiness_goes_down_before_polls_do(tmp_path: Path) -> None:
-    with Replica(tmp_path, TRACING_CONFIG_DRAIN_SECONDS="3") as replica:
+    with Replica(tmp_path, TRACING_CONFIG_DRAIN_SECONDS="60") as replica:
         os.kill(replica.pid, 15)
         replica.wait_for_event(lambda event: event["message"] == "stopping")
         assert httpx.get(f"{replica.sidecar_url}/actuator/health/readiness").status_code == 503
