@@ -56,7 +56,7 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
 def orphan(tmp_path: Path) -> Iterator[Replica]:
     """A server whose store was taken away: it serves its snapshot."""
     with Replica(tmp_path) as replica:
-        asyncio.run(eventually(lambda: any(tmp_path.glob("snapshot*"))))
+        asyncio.run(eventually(lambda: any(tmp_path.glob("snapshot-*.bin"))))
         replica.stop()
         for path in tmp_path.glob("tracing-config.db*"):
             path.unlink()
