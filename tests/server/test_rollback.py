@@ -65,6 +65,7 @@ async def rolling_back(
     store = SqliteStore(folder / "test.db")
     await store.open()
     await commit(store, service("a", 0.5))
+    await store.wait_for_news(60)  # Of the commit: else the store is asked once more right after the start.
     async with following(store, tick=tick) as replica:
         await until(lambda: replica.served.published)
         history = InterruptedHistory(store, replica.follower, interruptions)
