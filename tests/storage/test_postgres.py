@@ -134,7 +134,7 @@ async def test_a_commit_or_an_acceptance_elsewhere_wakes_whoever_waits(database:
         for news in (commit(elsewhere, service("a", number / 10)), elsewhere.accept(str(number) * 32)):
             waiting = asyncio.create_task(here.wait_for_news(60))
             await news
-            await asyncio.wait_for(waiting, 0.5)
+            await asyncio.wait_for(waiting, 10)
     await here.close()
     await elsewhere.close()
 
@@ -246,7 +246,7 @@ async def test_connections_that_were_ended_are_replaced_unnoticed(database: Post
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
     assert (await store.head()).point.revision == 1
     await commit(store, service("b"))
     assert Key("service", "b") in await bodies(store)
@@ -274,11 +274,14 @@ async def test_a_cancelled_large_batch_frees_the_counter_row(database: PostgresD
     await store.open()
     many = [service(f"s{number}") for number in range(20_000)]
     locked = "SELECT count(*) FROM pg_locks WHERE relation = 'store'::regclass AND mode = 'RowShareLock'"
+    # One connection for all looks: to connect for each may take longer than the row is held.
+    looking = await asyncpg.connect(database.url)
     importing = asyncio.create_task(commit(store, *many))
     async with asyncio.timeout(20):
-        while (await database.ask(locked)) == [(0,)]:
+        while await looking.fetchval(locked) == 0:
             assert not importing.done()
     importing.cancel()
+    await looking.close()
     await asyncio.wait([importing])
     await asyncio.wait_for(commit(store, service("a")), 2)
     await store.close()
@@ -290,7 +293,8 @@ async def test_a_large_batch_that_others_overtook_is_worked_out_again(database: 
     await other.open()
     many = [service(f"s{number}") for number in range(1_500)]
     async with counter_row_held(database) as waiting:
-        first = asyncio.create_task(commit(other, service("s7", 0.9)))
+        # Two writes: a single one would wait for a second only, and a busy machine may need longer until the other waits too.
+        first = asyncio.create_task(commit(other, service("s7", 0.9), service("s8", 0.9)))
         await waiting(1)
         second = asyncio.create_task(commit(importing, *many))
         await waiting(2)
