@@ -240,7 +240,9 @@ def flip_in_snapshot(replica: Replica) -> None:
     [path] = replica.data_dir.glob("snapshot-*.bin")
     data = bytearray(path.read_bytes())
     data[300] ^= 1
-    path.write_bytes(data)
+    flipped = path.with_name("flipped")  # Renamed, so that the replica's own look never finds it half written.
+    flipped.write_bytes(data)
+    flipped.replace(path)
 
 
 @pytest.mark.parametrize(("flip", "name"), [(flip_in_redis, "hot copy"), (flip_in_snapshot, "snapshot")])
