@@ -34,7 +34,8 @@ class Progress:
             if self._task is not None:
                 self._bar.update(self._task[1], visible=False)
             self._task = step, self._bar.add_task(step, total=total, said=said)
-        self._bar.update(self._task[1], completed=done, total=total, said=said)
+        # The end of a step is drawn at once: the next one may begin before the bar is drawn by itself.
+        self._bar.update(self._task[1], completed=done, total=total, said=said, refresh=done == total)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
