@@ -2,7 +2,6 @@
 
 import os
 import pty
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from server.cli.commands import commands
 from tests.e2e.replica import ROOT, TOKEN, Replica
+from tests.services.local_server import free_port
 
 DONE, FAILED, USAGE, PENDING = 0, 1, 2, 3
 """Exit codes."""
@@ -79,7 +79,5 @@ def newest_revision(replica: Replica) -> int:
 
 
 def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """A port on which nobody listens, and no other process of the tests will."""
+    return free_port()
