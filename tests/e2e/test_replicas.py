@@ -145,14 +145,12 @@ async def test_a_restored_older_backup_is_followed(
         admin = await asyncpg.connect(private_postgres.url("postgres"))
         try:
             name = settings["TRACING_CONFIG_DATABASE_URL"].rsplit("/", 1)[1].split("?")[0]
-            await _alone(admin, name)
-            await admin.execute(f'CREATE DATABASE backup TEMPLATE "{name}"')
+            await _alone(admin, name, f'CREATE DATABASE backup TEMPLATE "{name}"')
             await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
             await eventually(lambda: replica.put_rate("a", 0.5).status_code == 200)
             assert replica.rate("a") == 0.5
             await eventually(lambda: _snapshot_holds(tmp_path, 2))
-            await _alone(admin, name)
-            await admin.execute(f'ALTER DATABASE "{name}" RENAME TO gone')
+            await _alone(admin, name, f'ALTER DATABASE "{name}" RENAME TO gone')
             await admin.execute(f'ALTER DATABASE backup RENAME TO "{name}"')
         finally:
             await admin.close()
@@ -170,8 +168,7 @@ async def test_a_store_with_another_id_is_not_followed_empty_or_not(
         admin = await asyncpg.connect(private_postgres.url("postgres"))
         try:
             name = settings["TRACING_CONFIG_DATABASE_URL"].rsplit("/", 1)[1].split("?")[0]
-            await _alone(admin, name)
-            await admin.execute(f'ALTER DATABASE "{name}" RENAME TO gone')
+            await _alone(admin, name, f'ALTER DATABASE "{name}" RENAME TO gone')
             await admin.execute(f'CREATE DATABASE "{name}"')
         finally:
             await admin.close()
@@ -188,10 +185,17 @@ async def test_a_store_with_another_id_is_not_followed_empty_or_not(
             assert (replica.rate("a"), other.rate("a")) == (0.5, 0.75)
 
 
-async def _alone(admin: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
-    """Let nobody into a database, and throw out who is in."""
+async def _alone(admin: "asyncpg.Connection[asyncpg.Record]", name: str, statement: str) -> None:
+    """Let nobody into a database, throw out who is in, and do what needs that."""
     await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    await admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
+    async with asyncio.timeout(60):
+        while True:
+            await admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
+            try:
+                await admin.execute(statement)
+            except asyncpg.ObjectInUseError:  # Somebody was on the way in when the door was closed.
+                continue
+            return
 
 
 async def test_no_poll_fails_while_each_store_is_stopped_in_turn(
