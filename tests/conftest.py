@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
@@ -19,8 +19,9 @@ KEPT = "TRACING_CONFIG_TEST_"
 # it became the program that it should run.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-# A busy machine is no failure of a property.
-settings.register_profile("tracing-config", deadline=None)
+# A busy machine is no failure of a property, and no run tries other examples than the last one did: what a new one finds has
+# nothing to do with the change that is tested.
+settings.register_profile("tracing-config", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tracing-config")
 
 
