@@ -372,7 +372,7 @@ def test_no_secret_is_ever_said(guarded: Guarded) -> None:
     guarded.replica.wait_for_event(lambda event: event.get("name") == "last")
     everything = json.dumps(guarded.replica.events) + "".join(guarded.answers) + json.dumps(guarded.replica.health())
     everything += Path(f"/proc/{guarded.replica.pid}/cmdline").read_text() + str(guarded.replica.metrics())
-    assert len(guarded.replica.events) > 50
+    assert len(guarded.replica.events) > len(guarded.secrets), "the refusals of this test alone are more"
     assert [secret for secret in guarded.secrets if secret in everything] == []
 
 
