@@ -62,7 +62,7 @@ polled_names = (
 ).filter(lambda name: name not in (".", ".."))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 @given(name=polled_names)
 def test_what_is_shown_is_what_polls_are_answered(replica: Replica, poll_bytes: Any, name: str) -> None:
     message = poll_bytes(SamplingStrategyParameters(serviceName=name).SerializeToString(), timeout=5)
