@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic, time
 
-import msgspec
 import structlog
 
+from server.followed_store import LAGGING, FollowedStore
 from server.served import Served
-from storage.errors import ContentMismatch, StoreEmpty, StoreError, StoreUnavailable, StoreUnusable
+from storage.errors import ContentMismatch, StoreError, StoreUnavailable, StoreUnusable
 from storage.interface import Committed, Head, Point, Store, Terms, Write
 
 TICK_SECONDS = 0.5
@@ -28,23 +28,7 @@ MISMATCH_SECONDS = 30.0
 REFRESH_ATTEMPTS = 10
 """How often a refresh begins again because a commit was served since it began."""
 
-_LAGGING = "the store is a standby that has not reached the served revision"
-
 _log = structlog.get_logger()
-
-
-class NothingToAccept(Exception):
-    """Is raised when the store is the one that is followed, or nothing is served that another could take the place of."""
-
-
-class AnotherStore(Exception):
-    """Is raised when the store that is there is not the one that was to be accepted."""
-
-    def __init__(self, found: str | None, served: str) -> None:
-        """``found`` is None where the database is empty."""
-        self.found, self.served = found, served
-        is_there = "an empty database" if found is None else f"the store {found}"
-        super().__init__(f"what is there is {is_there}, what is served comes from {served}; accept what is there, by its id")
 
 
 class Follower:
@@ -62,11 +46,10 @@ class Follower:
         lost: Callable[[Point], Awaitable[object]],
         tick: float = TICK_SECONDS,
     ) -> None:
-        self._store = store
+        self.store = FollowedStore(store, served)
         self._served = served
         self._lost = lost
         self._tick = tick
-        self._opened = False
         self._turn = asyncio.Lock()
         """Held by whoever asks the store and moves what is served: the following, a refresh, an acceptance."""
         self._wake = asyncio.Event()
@@ -76,10 +59,6 @@ class Follower:
         self._mismatch_since: float | None = None
         self.problem: str | None = "the store has not answered yet"
         """Why the store cannot be followed right now; None while it is."""
-        self.foreign: Point | None = None
-        """The head of another store that took the place of ours; never followed unasked."""
-        self.clock_offset = 0.0
-        """Seconds by which the store's clock is ahead of ours at least; 0 where both may show the same."""
         self.histories_lost = 0
         self.mismatches = 0
 
@@ -101,12 +80,8 @@ class Follower:
         Raises:
             StoreError: as ``Store.commit``; ``StoreUnavailable`` also where the store is not the one that is followed.
         """
-        if self.foreign is not None or not self._opened:
-            raise StoreUnavailable(self.problem or "the store is not open yet")
-        at = self._served.point
-        if at is not None:
-            terms = msgspec.structs.replace(terms, store_id=at.store_id)
-        committed = await self._store.commit(writes, terms)
+        self._check_is_followed()
+        committed = await self.store.commit(writes, terms)
         deadline = monotonic() + SERVED_SECONDS
         head, at = committed.head, self._served.point
         if at is not None and head.point.store_id == at.store_id and head.point.revision == at.revision + 1:
@@ -123,9 +98,8 @@ class Follower:
         Raises:
             StoreError: the store does not answer, is not the one that is followed, or its head is not served in time.
         """
-        if self.foreign is not None or not self._opened:
-            raise StoreUnavailable(self.problem or "the store is not open yet")
-        head = await self._store.head()
+        self._check_is_followed()
+        head = await self.store.head()
         self._wake.set()
         if not await self._served.reached(head.point, SERVED_SECONDS):
             raise StoreUnavailable(f"this replica does not serve {head.point} yet, the store's head; try again")
@@ -137,7 +111,7 @@ class Follower:
             StoreError: it cannot be followed or loaded now; what is served has not changed.
         """
         async with self._turn:
-            if not self._opened:
+            if not self.store.is_open:
                 raise StoreUnavailable(self.problem or "the store is not open yet")
             for _ in range(REFRESH_ATTEMPTS):
                 await self._catch_up()
@@ -156,48 +130,19 @@ class Follower:
             StoreError: it cannot be asked, told or loaded now. It may be that it was told: then it is followed soon.
         """
         async with self._turn:
-            at = self._served.point
-            if at is None:
-                raise NothingToAccept("nothing is served yet: the store that answers first is followed")
-            head = await self._head_of_any(at)
-            found = None if head is None else head.point.store_id
-            if found == at.store_id:
-                raise NothingToAccept(f"the store {found} is the one that is followed")
-            if found != store_id:
-                raise AnotherStore(found, at.store_id)
-            if head is None:
-                await self._store.open(create=True)
-                self._opened = True
-                head = await self._store.head(at.revision)
-                if head.point.revision > 0:  # Somebody restored one meanwhile, which nobody has named.
-                    raise AnotherStore(head.point.store_id, at.store_id)
-            if at.store_id not in head.accepted:
-                await self._store.accept(at.store_id)
+            await self.store.accept(store_id)
             await self._catch_up()
             self._succeeded()
 
-    async def _head_of_any(self, at: Point) -> Head | None:
-        """The head of whatever store is there; None where the database is empty."""
-        if self._opened:
-            with suppress(StoreUnusable):  # Its tables may be gone, which opening it finds out.
-                return await self._store.head(at.revision)
-        self._opened = False
-        await self._store.close()
-        try:
-            await self._store.open(create=False)
-        except StoreEmpty:
-            return None
-        self._opened = True
-        return await self._store.head(at.revision)
+    def _check_is_followed(self) -> None:
+        if self.store.foreign is not None or not self.store.is_open:
+            raise StoreUnavailable(self.problem or "the store is not open yet")
 
     async def _follow(self) -> None:
         while True:
             self._wake.clear()
             try:
                 async with self._turn:
-                    if not self._opened:
-                        await self._store.open(create=self._served.point is None)
-                        self._opened = True
                     await self._catch_up()
                     self._succeeded()
                 await self._pause()
@@ -206,13 +151,13 @@ class Follower:
                     _log.exception("a defect kept the follower from following; answers go on")
                 if isinstance(error, StoreUnusable):
                     # A backup of an older schema may have been restored: opening it again brings that up to date.
-                    self._opened = False
+                    self.store.open_again()
                 self._failed(error)
                 await asyncio.sleep(min(5.0, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0))
 
     async def _pause(self) -> None:
         """Until the store hints at news, a commit of ours wants to be served, or the tick."""
-        news = asyncio.ensure_future(self._store.wait_for_news(self._tick * random.uniform(0.8, 1.2)))
+        news = asyncio.ensure_future(self.store.wait_for_news(self._tick * random.uniform(0.8, 1.2)))
         wake = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait((news, wake), return_when=asyncio.FIRST_COMPLETED)
@@ -226,11 +171,7 @@ class Follower:
 
     async def _catch_up(self) -> None:
         at = self._served.point
-        asked = time()
-        head = await self._store.head(None if at is None else at.revision)
-        self.clock_offset = _offset(head.clock, asked, time())
-        self._check_is_ours(head, at)
-        self._served.accepted = head.accepted
+        head = await self.store.head()
         if at is None:
             await self._load(at)
         elif head.point.store_id != at.store_id:
@@ -238,7 +179,7 @@ class Follower:
         elif head.commit_at_served == at.commit_id:
             await self._move_forward(head, at)
         elif head.in_recovery:
-            raise StoreUnavailable(_LAGGING)
+            raise StoreUnavailable(LAGGING)
         else:
             await self._go_back(head, at)
 
@@ -248,7 +189,7 @@ class Follower:
         elif head.point == at:
             self._served.checked_at = head.clock
         else:
-            news = await self._store.changes_since(at.revision)
+            news = await self.store.changes_since(at.revision)
             await self._served.take(news.head, news.changes)
 
     async def _load(self, at: Point | None) -> bool:
@@ -258,27 +199,12 @@ class Follower:
         """
         since = self._mismatch_since
         trust = at is None and since is not None and monotonic() - since > MISMATCH_SECONDS
-        async with self._store.load() as load:
-            # Its connection may have come to another server than the one that was asked for the head.
-            self._check_is_ours(load.head, at)
-            point = load.head.point
-            if at is not None and load.head.in_recovery and point.store_id == at.store_id and point.revision < at.revision:
-                raise StoreUnavailable(_LAGGING)
+        async with self.store.load(at) as load:
             taken = await self._served.replace(load.head, load, instead_of=at, trust=trust)
         if trust:
             self._caught_up.set()
             raise ContentMismatch("the store's content misses its checksum; it is served because there is nothing else")
         return taken
-
-    def _check_is_ours(self, head: Head, at: Point | None) -> None:
-        """Refuse another store, unless it was accepted in place of the followed one."""
-        if at is None or at.store_id in (head.point.store_id, *head.accepted):
-            return
-        self.foreign = head.point
-        raise StoreUnavailable(
-            f"the store has the id {head.point.store_id}, what is served comes from {at.store_id}; "
-            "answers stay and writes are refused; if the new store is meant: `tracing-config store accept`"
-        )
 
     async def _change_over(self, head: Head, at: Point) -> None:
         await self._lost(at)
@@ -306,12 +232,12 @@ class Follower:
         self._confirmed = monotonic()
         self._failures = 0
         self._mismatch_since = None
-        self.foreign = None
+        self.store.foreign = None
         self._caught_up.set()
         if self.problem is not None:
             self.problem = None
             point = self._served.point
-            _log.info("the store is followed", store=self._store.name, at=point and str(point))
+            _log.info("the store is followed", store=self.store.name, at=point and str(point))
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
@@ -321,7 +247,7 @@ class Follower:
         if str(error) != self.problem:
             self.problem = str(error)
             serving = "answers go on from memory" if self._served.published else "nothing can be answered yet"
-            _log.error("the store cannot be followed", reason=str(error), address=self._store.address, effect=serving)
+            _log.error("the store cannot be followed", reason=str(error), address=self.store.address, effect=serving)
 
     async def _watch_windows(self) -> None:
         """Wall clock against the next start or end of a window; there are no longer timers."""
@@ -337,8 +263,3 @@ class Follower:
         except TimeoutError:
             _log.warning("the store does not answer: serving from a copy", at=str(self._served.point))
         self._served.publish()
-
-
-def _offset(clock: float, asked: float, answered: float) -> float:
-    """How far a clock is ahead of ours that was read somewhen between asking and the answer: a slow answer is no offset."""
-    return max(0.0, clock - answered) + min(0.0, clock - asked)

@@ -85,10 +85,10 @@ class Health:
             "storeId": point and point.store_id,
             "stalenessSeconds": round(follower.staleness, 3),
         }
-        if follower.foreign is not None:
-            details["otherStoreId"] = follower.foreign.store_id
-        if abs(follower.clock_offset) > CLOCK_OFFSET_SECONDS:
-            details["clockOffsetSeconds"] = round(follower.clock_offset, 3)
+        if follower.store.foreign is not None:
+            details["otherStoreId"] = follower.store.foreign.store_id
+        if abs(follower.store.clock_offset) > CLOCK_OFFSET_SECONDS:
+            details["clockOffsetSeconds"] = round(follower.store.clock_offset, 3)
         if problems:
             details["unreadableRecords"] = {f"{key.kind} {key.name}": text for key, text in list(problems.items())[:10]}
         return {"status": _status(self.ready), "details": details}

@@ -82,7 +82,7 @@ class Validation:
     async def _followed(self) -> _Compared:
         problems = []
         said = self._follower.problem
-        if self._follower.foreign is not None:
+        if self._follower.store.foreign is not None:
             problems.append(Finding("another-store", str(said)))
         else:
             if said is not None:
@@ -138,7 +138,7 @@ class Validation:
         found += await paced(expired(catalog))
         found += self._file(catalog)
         found += await paced(covered_entries(catalog))
-        offset = self._follower.clock_offset
+        offset = self._follower.store.clock_offset
         if abs(offset) > CLOCK_OFFSET_SECONDS:
             direction = "ahead of" if offset > 0 else "behind"
             message = f"the store's clock is {abs(offset):.1f} s {direction} this replica's: windows open and close by clocks"

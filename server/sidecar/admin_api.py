@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from sampling.records import KINDS
-from server.follower import AnotherStore, NothingToAccept
+from server.followed_store import AnotherStore, NothingToAccept
 from server.sidecar.configuration import json_response
 from server.sidecar.errors import Problem
 from server.sidecar.route import Call, Route, Routes

@@ -142,7 +142,7 @@ def boost_record(body: BoostBody, parts: Parts) -> Boost:
     """
     try:
         return Boost(
-            _end(body, time() + parts.follower.clock_offset),
+            _end(body, time() + parts.follower.store.clock_offset),
             sampling_strategy=body.sampling_strategy,
             operation_strategies=body.operation_strategies,
             reason=body.reason,

@@ -62,7 +62,7 @@ class Parts(NamedTuple):
         Raises:
             StoreUnavailable: the store in its place is another one.
         """
-        if self.follower.foreign is not None:
+        if self.follower.store.foreign is not None:
             raise StoreUnavailable(self.follower.problem or "another store has taken the place of the followed one")
         return self.history
 

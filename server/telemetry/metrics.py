@@ -68,7 +68,7 @@ class _State(Collector):
             follower.staleness,
         )
         yield _gauge("tracing_config_services", "Services with a record.", len(served.catalog.records("service")))
-        yield _gauge("tracing_config_clock_offset_seconds", "The store's clock ahead of ours.", follower.clock_offset)
+        yield _gauge("tracing_config_clock_offset_seconds", "The store's clock ahead of ours.", follower.store.clock_offset)
         yield _gauge("tracing_config_ready", "1 while polls are answered.", self._health.ready)
         yield _gauge("db_up", "1 while the store answers.", self._health.database_up)
         if self._redis:

@@ -202,7 +202,7 @@ async def test_a_store_with_another_id_is_never_followed_and_refuses_writes() ->
         ours = store.store_id
         store.store_id, store.revisions = other.store_id, other.revisions
         store.news.set()
-        await until(lambda: replica.follower.foreign is not None)
+        await until(lambda: replica.follower.store.foreign is not None)
         problem = replica.follower.problem or ""
         assert ours in problem
         assert other.store_id in problem
@@ -349,7 +349,7 @@ async def test_the_store_s_clock_is_compared_with_ours() -> None:
     store.clock_ahead = 60
     async with following(store) as replica:
         await until(lambda: replica.answers.ready)
-        assert replica.follower.clock_offset == pytest.approx(60, abs=5)
+        assert replica.follower.store.clock_offset == pytest.approx(60, abs=5)
 
 
 class SlowToAnswer(MemoryStore):
@@ -363,7 +363,7 @@ async def test_a_slow_answer_of_the_store_is_no_difference_of_the_clocks() -> No
     store = SlowToAnswer()
     async with following(store) as replica:
         await until(lambda: replica.answers.ready)
-        assert replica.follower.clock_offset == 0
+        assert replica.follower.store.clock_offset == 0
         store.clock_ahead = -60
-        await until(lambda: replica.follower.clock_offset < 0)
-        assert replica.follower.clock_offset == pytest.approx(-60, abs=5)
+        await until(lambda: replica.follower.store.clock_offset < 0)
+        assert replica.follower.store.clock_offset == pytest.approx(-60, abs=5)

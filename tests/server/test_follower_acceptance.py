@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from server.follower import AnotherStore, NothingToAccept
+from server.followed_store import AnotherStore, NothingToAccept
 from storage.errors import StoreUnavailable
 from storage.interface import Terms
 from tests.server.following import another_store, base_of, commit, following, service
@@ -19,7 +19,7 @@ async def test_an_accepted_store_is_followed_by_every_replica_of_the_one_whose_p
         abandoned, other = one.served.point, await another_store(0.75)
         store.be_replaced_by(other)
         store.news.set()
-        await until(lambda: one.follower.foreign is not None and two.follower.foreign is not None)
+        await until(lambda: one.follower.store.foreign is not None and two.follower.store.foreign is not None)
         with capture_logs() as logs:
             await one.follower.accept(other.store_id)
             assert one.served.point == (await store.head()).point
@@ -27,7 +27,7 @@ async def test_an_accepted_store_is_followed_by_every_replica_of_the_one_whose_p
         for replica in (one, two):
             assert (replica.rate("a"), replica.rate("gone")) == (0.75, 0.001)
             assert replica.lost == [abandoned]
-            assert replica.follower.foreign is None
+            assert replica.follower.store.foreign is None
             _, served = await replica.follower.commit([service("a", 0.25)], Terms(actor="t", reason=""))
             assert served
         told = [log for log in logs if "another store was accepted" in log["event"]]
@@ -73,7 +73,7 @@ async def test_a_store_that_was_accepted_in_place_of_a_third_one_is_not_followed
         other = await another_store(0.75)
         other.accepted = ("0" * 32,)
         store.be_replaced_by(other)
-        await until(lambda: replica.follower.foreign is not None)
+        await until(lambda: replica.follower.store.foreign is not None)
         assert replica.rate("a") == 0.001
 
 

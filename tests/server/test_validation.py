@@ -188,7 +188,7 @@ async def test_a_store_that_is_away_is_a_problem_and_the_copies_are_compared_wit
 async def test_another_store_in_place_of_the_followed_one_is_a_problem(store: LoggedMemoryStore) -> None:
     async with validated(store) as (replica, validation, _):
         store.be_replaced_by(LoggedMemoryStore())
-        await until(lambda: replica.follower.foreign is not None)
+        await until(lambda: replica.follower.store.foreign is not None)
         [problem] = (await validation.run()).problems
         assert problem.kind == "another-store"
         assert store.store_id in problem.message
@@ -241,7 +241,7 @@ async def test_a_copy_that_was_written_after_a_commit_in_between_is_compared_at_
 async def test_a_clock_that_is_off_is_a_warning(store: LoggedMemoryStore) -> None:
     store.clock_ahead = 90
     async with validated(store) as (replica, validation, _):
-        await until(lambda: replica.follower.clock_offset > 80)
+        await until(lambda: replica.follower.store.clock_offset > 80)
         [warning] = (await valid(validation)).warnings
         assert warning.kind == "clock-offset"
         assert "ahead" in warning.message
