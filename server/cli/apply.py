@@ -8,7 +8,7 @@ import typer
 from server.cli.client import DEFAULT_URL, Server, Url
 from server.cli.dry_run import DryRun, Reason, Takeover, Yes, ask, check_can_ask, end_dry_run, show_dry_run
 from server.cli.output import AsJson, print_json
-from server.cli.transfer import document_of, say_imported, send
+from server.cli.transfer import check_owner, document_of, say_imported, send
 
 
 def apply(
@@ -23,6 +23,7 @@ def apply(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Make an owner's records what files say. Shows the effect and asks; it is one revision."""
+    check_owner(owner)
     if not dry_run:
         check_can_ask(yes=yes, as_json=as_json)
     server, document = Server(url), document_of(file)

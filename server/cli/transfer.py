@@ -10,7 +10,7 @@ import typer
 
 from server.cli.client import DEFAULT_URL, Server, Url
 from server.cli.dry_run import DryRun, Reason, Takeover, end_dry_run, say_import_warnings
-from server.cli.failures import Failed, problem_text
+from server.cli.failures import Failed, WrongUsage, problem_text
 from server.cli.output import AsJson, counted, print_json, say, tell
 from server.cli.progress import Progress
 
@@ -74,6 +74,8 @@ def import_(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Write what a file has: all as one revision, or nothing."""
+    if owner is not None:
+        check_owner(owner)
     params = {"mode": mode, "owner": owner, "lenient": lenient or None, "takeover": takeover or None}
     document = document_of(file)
     if dry_run:
@@ -85,6 +87,16 @@ def import_(
         say_imported(answer)
         if owner is None and (answer["written"] or answer["deleted"]):
             say(f"`tracing-config rollback {answer['revision'] - 1}` takes it back.")
+
+
+def check_owner(owner: str) -> None:
+    """Refuse what an unset variable of a shell gives: to the API it means what nobody manages, and that would be pruned.
+
+    Raises:
+        WrongUsage: it is empty, or has white space around it.
+    """
+    if not owner or owner != owner.strip():
+        raise WrongUsage(f"--owner: {owner!r} is no owner; name a team or repository, without white space around it")
 
 
 def document_of(file: Path) -> "Document":

@@ -183,3 +183,20 @@ def test_what_the_server_finds_is_listed_and_ends_with_1(tmp_path: Path) -> None
         assert any(line.startswith("  service edited") for line in found)
         assert found[-1].startswith("not valid, at ")
         assert json.loads(run("validate", "--json", code=FAILED).stdout)["valid"] is False
+
+
+@pytest.mark.parametrize("owner", ["", " ", "team ", "\tteam"])
+def test_an_owner_that_no_variable_gave_prunes_nothing(run: Run, replica: Replica, tmp_path: Path, owner: str) -> None:
+    run("set", "service", "by-hand", "--probability", "0.5")
+    before = newest_revision(replica)
+    file = write(tmp_path / "a.json", {"services": {}})
+    for arguments in (
+        ("apply", "-f", file, "--owner", owner, "--prune", "--yes"),
+        ("apply", "-f", file, "--owner", owner, "--dry-run"),
+        ("import", file, "--owner", owner, "--mode", "replace"),
+    ):
+        refused = run(*arguments, code=USAGE)
+        assert "--owner" in refused.stderr
+        assert refused.stdout == ""
+    assert newest_revision(replica) == before
+    assert replica.rate("by-hand") == 0.5
