@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,17 +27,25 @@ SECONDS = 120.0
 
 PAGE = 1000
 
+_CHANGE = re.compile(r"^[0-9]{1,18}\.[0-9]{1,9}\Z")
+
 _AGO = re.compile(r"^(?=.)(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?$", re.ASCII)
 
 
 def history(
     name: Annotated[str | None, typer.Argument(help="Exactly this record; without it all.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="service, policy or boost; the default is a policy.")] = None,
+    kind: Annotated[
+        Literal["service", "policy", "boost"] | None, typer.Option("--kind", help="Of such records; the default is a policy.")
+    ] = None,
     actor: Annotated[str | None, typer.Option("--actor", help="Who changed it.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Like 2026-12-01T00:00:00Z, or 2h: the last two hours.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Before this instant, or before 2h ago.")] = None,
     commit: Annotated[str | None, typer.Option("--commit", help="The id of a commit, or its beginning.")] = None,
     revision: Annotated[int | None, typer.Option("--revision", help="What one revision changed.")] = None,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="REVISION.POSITION", help="Older than this change: how a history that was cut goes on."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="So many changes at most.")] = 50,
     full: Annotated[bool, typer.Option("--full", help="Each record before and after.")] = False,
     as_json: AsJson = False,
@@ -46,9 +54,11 @@ def history(
     """Tell what was changed, by whom and why, the newest first."""
     params: dict[str, object] = {"kind": kind, "name": name, "actor": actor, "commit": commit, "revision": revision}
     params |= {"since": _instant("--since", since), "until": _instant("--until", until)}
+    if before is not None and not _CHANGE.match(before):
+        raise WrongUsage(f"--before: {before!r} is no change; give its revision and position, like 64.18")
     server = Server(url)
     changes: list[dict[str, Any]] = []
-    cursor: str | None = None
+    cursor = before
     while True:
         wanted = {**params, "limit": min(limit - len(changes), PAGE), "cursor": cursor}
         page = server.ask("GET", "/config/changes", params=wanted)
@@ -70,7 +80,7 @@ def history(
             ([str(one["revision"]), moment(one["at"]), one["actor"], _change(one), one["reason"] or "-"] for one in changes),
         )
     if cursor:
-        tell(f"there are older ones: --limit {limit * 10}, or --until {changes[-1]['at']}")
+        tell(f"there are older ones: --limit {limit * 10}, or --before {cursor}")
 
 
 def _change(one: dict[str, Any]) -> str:

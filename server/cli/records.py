@@ -1,7 +1,7 @@
 """``tracing-config get``, ``delete`` and ``list``: records as they are."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,7 +21,10 @@ LABEL = 20
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
 Part = Annotated[str | None, typer.Option("--name", help="Only names with this part.")]
-Type = Annotated[str | None, typer.Option("--type", help="probabilistic, ratelimiting, or operations: no strategy of its own.")]
+Type = Annotated[
+    Literal["probabilistic", "ratelimiting", "operations"] | None,
+    typer.Option("--type", help="Of such a strategy; operations: without one of its own."),
+]
 Owner = Annotated[str | None, typer.Option("--owner", help="Only what this owner manages; empty: what nobody does.")]
 Enabled = Annotated[bool | None, typer.Option("--enabled/--disabled", help="Only those.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="So many at most; all without it.")]
@@ -153,7 +156,7 @@ def list_services(
     strategy_type: Type = None,
     owner: Owner = None,
     enabled: Enabled = None,
-    source: Annotated[str | None, typer.Option("--source", help="record or file.")] = None,
+    source: Annotated[Literal["record", "file"] | None, typer.Option("--source", help="Only from there.")] = None,
     limit: Limit = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,

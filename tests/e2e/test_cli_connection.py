@@ -124,6 +124,10 @@ def test_the_token_is_sent_but_stands_in_no_argument(replica: Replica) -> None:
         ("get", "nothing", "a"),
         ("delete", "service", ".."),
         ("rollback", "first"),
+        ("list", "services", "--type", "x"),
+        ("list", "policies", "--type", "x"),
+        ("list", "services", "--source", "x"),
+        ("history", "--kind", "default"),
         ("no-such-command",),
     ],
 )

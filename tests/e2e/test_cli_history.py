@@ -71,7 +71,27 @@ def test_history_says_on_the_side_that_there_is_more(run: Run) -> None:
     result = run("history", "more", "--limit", "1")
     assert len(lines(result)) == 2
     assert "--limit" in result.stderr
+    assert run("history", "more", "--limit", "2").stderr == ""
     assert run("history", "--actor", "nobody-of-this-name").exit_code == DONE
+
+
+def test_a_history_that_goes_on_as_it_says_gives_each_change_once(run: Run, replica: Replica) -> None:
+    names = [f"walked-{number:02}" for number in range(20)]
+    record = {"samplingStrategy": {"type": "probabilistic", "param": 0.5}}
+    assert replica.api("POST", "/import", json={"services": dict.fromkeys(names, record)}).status_code == 200
+    revision = str(newest_revision(replica))
+    found: list[str] = []
+    more: list[str] = []
+    for _ in range(10):
+        page = run("history", "--revision", revision, "--limit", "2", *more)
+        rows = [name for line in lines(page)[1:] for name in re.findall(r"walked-\d\d", line)]
+        assert len(rows) == 2
+        found += rows
+        more = re.findall(r"--before \S+", page.stderr)[0].split() if page.stderr else []
+    assert found == names[::-1]
+    assert more == []
+    for wrong in ("64", "64.", "x.1", "64.18\n", ""):
+        assert "--before" in run("history", "--before", wrong, code=USAGE).stderr
 
 
 def test_diff_shows_records_line_by_line(run: Run, replica: Replica) -> None:

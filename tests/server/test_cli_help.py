@@ -115,6 +115,8 @@ def test_commands_and_options_are_completed(shell: str) -> None:
 
     assert "explain" in completed("ex")
     assert "--probability" in completed("set", "service", "--pro")
+    assert "ratelimiting" in completed("list", "services", "--type", "r")
+    assert "policy" in completed("history", "--kind", "p")
 
 
 def test_a_script_for_the_shell_is_shown() -> None:
