@@ -1,12 +1,12 @@
 """``tracing-config apply``: what files say becomes so, for one owner."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from server.cli.client import DEFAULT_URL, Server, Url
-from server.cli.dry_run import DryRun, Reason, Takeover, Yes, ask, check_can_ask, end_dry_run, show_dry_run
+from server.cli.dry_run import DryRun, Reason, Takeover, Yes, agreed, check_can_ask, end_dry_run
 from server.cli.output import AsJson, print_json
 from server.cli.transfer import check_owner, document_of, say_imported, send
 
@@ -28,15 +28,16 @@ def apply(
         check_can_ask(yes=yes, as_json=as_json)
     server, document = Server(url), document_of(file)
     params = {"mode": "replace" if prune else "merge", "owner": owner, "takeover": takeover or None}
-    if dry_run or not as_json:
-        # Shown with --yes too: the log of a pipeline is where people look later.
-        found = send(server, document, {**params, "dryRun": True})
-        if dry_run:
-            end_dry_run(found, as_json=as_json)
-        show_dry_run(found)
-        if not found["recordCount"]:
-            return
-        ask("Apply?", yes=yes)
+
+    def plan() -> dict[str, Any]:
+        found: dict[str, Any] = send(server, document, {**params, "dryRun": True})
+        return found
+
+    if dry_run:
+        end_dry_run(plan(), as_json=as_json)
+    # Shown with --yes too: the log of a pipeline is where people look later.
+    if not as_json and not agreed(server, plan, "Apply?", yes=yes):
+        return
     answer = send(server, document, {**params, "reason": reason})
     if as_json:
         print_json(answer)

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from server.cli import apply as applying
-from server.cli import boost, explain, history, poll, records, set, store, token, transfer, validate  # noqa: A004 - a command
+from server.cli import boost, delete, explain, get, history, lists, poll, rollback, set, store, token, transfer, validate  # noqa: A004 - a command
 from server.cli.failures import Failed
 from server.cli.output import tell
 
@@ -88,10 +88,10 @@ def serve() -> None:
 
 
 for group, panel, example in (
-    (records.get, RECORDS, "get service checkout"),
+    (get.commands, RECORDS, "get service checkout"),
     (set.commands, RECORDS, "set service checkout --probability 0.05"),
-    (records.delete, RECORDS, "delete service checkout"),
-    (records.listing, RECORDS, "list services --name check"),
+    (delete.commands, RECORDS, "delete service checkout"),
+    (lists.commands, RECORDS, "list services --name check"),
     (token.commands, SERVER, "token create ci --role editor"),
     (store.commands, SERVER, "store accept"),
 ):
@@ -103,7 +103,7 @@ for name, command, panel, example in (
     ("poll", poll.poll, WHY, "poll checkout --http"),
     ("history", history.history, PAST, "history checkout --since 2h --full"),
     ("diff", history.diff, PAST, "diff 118 121"),
-    ("rollback", history.rollback, PAST, "rollback 118 --reason 'not what we meant'"),
+    ("rollback", rollback.rollback, PAST, "rollback 118 --reason 'not what we meant'"),
     ("export", transfer.export, WHOLE, "export --output backup.json"),
     ("import", transfer.import_, WHOLE, "import strategies.json --dry-run"),
     ("apply", applying.apply, WHOLE, "apply -f sampling --owner payments --prune"),

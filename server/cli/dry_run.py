@@ -3,11 +3,12 @@
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from server.cli.client import Server
 from server.cli.failures import WrongUsage
 from server.cli.output import answer_text, counted, print_json, say
 
@@ -23,14 +24,8 @@ PENDING = 3
 
 SHOWN = 20
 
-
-def end_dry_run(found: dict[str, Any], *, as_json: bool) -> NoReturn:
-    """Show a dry run and end the command: with 3 if something would change, else with 0."""
-    if as_json:
-        print_json(found)
-    else:
-        show_dry_run(found)
-    raise typer.Exit(PENDING if found["recordCount"] else 0)
+Show = Callable[[Mapping[str, Any]], None]
+"""How a dry run is shown to a person."""
 
 
 def show_dry_run(found: Mapping[str, Any]) -> None:
@@ -57,6 +52,38 @@ def show_dry_run(found: Mapping[str, Any]) -> None:
         say(f"  {answer['service'] or '(no name)'}: {answer_text(answer['before'])} -> {answer_text(answer['after'])}")
     if changed > SHOWN:
         say(f"  ... and {changed - SHOWN} more")
+
+
+def end_dry_run(found: dict[str, Any], *, as_json: bool, show: Show = show_dry_run) -> NoReturn:
+    """Show a dry run and end the command: with 3 if something would change, else with 0."""
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+    raise typer.Exit(PENDING if found["recordCount"] else 0)
+
+
+def agreed(server: Server, plan: Callable[[], dict[str, Any]], question: str, *, yes: bool, show: Show = show_dry_run) -> bool:
+    """Show what would change and ask, again if somebody changed it while the question stood; false if nothing would.
+
+    ``plan`` does the dry run. Of what a dry run does not list, after the first 1000 records, only the number is compared.
+
+    Raises:
+        typer.Exit: the answer is no.
+    """
+    found = plan()
+    while True:
+        show(found)
+        if not found["recordCount"]:
+            return False
+        ask(question, yes=yes)
+        shown = found
+        if yes or server.ask("GET", "/config/services", params={"limit": 1})["revision"] == shown["revision"]:
+            return True
+        found = plan()
+        if (found["recordCount"], found["records"]) == (shown["recordCount"], shown["records"]):
+            return True
+        say("it was changed meanwhile; this is what would change now:", "bold")
 
 
 def say_import_warnings(found: Mapping[str, Any]) -> None:

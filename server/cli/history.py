@@ -1,4 +1,4 @@
-"""``tracing-config history``, ``diff`` and ``rollback``: what was changed, and back again."""
+"""``tracing-config history`` and ``diff``: what was changed."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,23 +7,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from server.cli.client import DEFAULT_URL, Server, Url
-from server.cli.dry_run import (
-    DryRun,
-    Reason,
-    Takeover,
-    Yes,
-    ask,
-    check_can_ask,
-    end_dry_run,
-    say_difference,
-    show_dry_run,
-)
+from server.cli.dry_run import say_difference
 from server.cli.failures import WrongUsage
 from server.cli.output import AsJson, counted, moment, print_json, say, say_table, tell
-from server.cli.set import SERVED_SOON
-
-SECONDS = 120.0
-"""A rollback may be of 100,000 records."""
 
 PAGE = 1000
 
@@ -44,7 +30,9 @@ def history(
     revision: Annotated[int | None, typer.Option("--revision", help="What one revision changed.")] = None,
     before: Annotated[
         str | None,
-        typer.Option("--before", metavar="REVISION.POSITION", help="Older than this change: how a history that was cut goes on."),
+        typer.Option(
+            "--before", metavar="REVISION.POSITION", help="Older than this change: how a history that was cut goes on."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="So many changes at most.")] = 50,
     full: Annotated[bool, typer.Option("--full", help="Each record before and after.")] = False,
@@ -121,40 +109,3 @@ def diff(
     say(f"{counted(found['recordCount'], 'record')} changed from revision {found['from']} to {found['to']}", "bold")
     for record in found["records"]:
         say_difference(record)
-
-
-def rollback(
-    revision: Annotated[int, typer.Argument(help="The revision whose records are wanted back.")],
-    reason: Reason = None,
-    takeover: Takeover = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-) -> None:
-    """Go back to a revision, as a new revision. Shows the effect and asks.
-
-    Every record becomes what it was; boosts stay as they are. A rollback can be rolled back.
-    """
-    if not dry_run:
-        check_can_ask(yes=yes, as_json=as_json)
-    server = Server(url)
-    body = {"revision": revision, **({"reason": reason} if reason else {})}
-    params = {"takeover": takeover or None}
-    if dry_run or not yes:
-        found = server.ask("POST", "/config/rollback", json=body, params={**params, "dryRun": True}, seconds=SECONDS)
-        if dry_run:
-            end_dry_run(found, as_json=as_json)
-        if found["recordCount"]:
-            show_dry_run(found)
-            ask(f"Roll back to revision {revision}?", yes=yes)
-    answer = server.answer("POST", "/config/rollback", json=body, params=params, seconds=SECONDS)
-    done = answer.json
-    if as_json:
-        print_json(done)
-    elif not done["changed"]:
-        say(f"Nothing to do: every record is as it was at revision {revision}.")
-    else:
-        say(f"{counted(done['changed'], 'record')} rolled back to revision {revision} (revision {done['revision']})")
-        if answer.soon:
-            tell(SERVED_SOON)

@@ -118,5 +118,9 @@ def moment(instant: str) -> str:
     return f"{date}Z" if dot and rest.endswith("Z") else instant
 
 
+def yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
 def counted(count: int, noun: str, nouns: str = "") -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from tests.services.local_server import free_port
 
 DONE, FAILED, USAGE, PENDING = 0, 1, 2, 3
 """Exit codes."""
+
+SECONDS = 30.0
+"""A command says something within this time."""
 
 Run = Callable[..., Result]
 
@@ -36,36 +40,60 @@ def runner(replica: Replica) -> Run:
     return run
 
 
-def on_terminal(replica: Replica, *arguments: str, typed: str = "", code: int = DONE) -> str:
-    """What a person sees who runs a command. The size and kind of the terminal are fixed."""
-    ours, theirs = pty.openpty()
-    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    try:
-        process = subprocess.Popen(
+class Terminal:
+    """A command on a terminal of its own, of a fixed size and kind, in the hands of a person."""
+
+    def __init__(self, replica: Replica, *arguments: str, columns: int = 200) -> None:
+        self._ours, theirs = pty.openpty()
+        kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "server", *arguments],
             cwd=ROOT,
-            env={**kept, "TERM": "xterm", "COLUMNS": "200", **environment(replica)},
+            env={**kept, "TERM": "xterm", "COLUMNS": str(columns), **environment(replica)},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
         )
         os.close(theirs)
-        os.write(ours, typed.encode())
-        shown = bytearray()
-        while chunk := _read(ours):
-            shown += chunk
-        assert process.wait(30) == code, shown
-    finally:
-        os.close(ours)
-    return shown.decode()
+        self._unread = b""
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def until(self, text: str) -> str:
+        """What is shown next, up to the end of a text that must come."""
+        while text.encode() not in self._unread:
+            chunk = self._read()
+            assert chunk, self._unread
+            self._unread += chunk
+        shown, found, self._unread = self._unread.partition(text.encode())
+        return (shown + found).decode()
+
+    def end(self, code: int = DONE) -> str:
+        """The rest of what is shown by a command that ends with this code."""
+        try:
+            while chunk := self._read():
+                self._unread += chunk
+            assert self._process.wait(SECONDS) == code, self._unread
+        finally:
+            self._process.kill()
+            os.close(self._ours)
+        return self._unread.decode()
+
+    def _read(self) -> bytes:
+        ready, _, _ = select.select([self._ours], [], [], SECONDS)
+        assert ready, f"nothing more is shown after {self._unread!r}"
+        try:
+            return os.read(self._ours, 65536)
+        except OSError:  # The other side is closed.
+            return b""
 
 
-def _read(terminal: int) -> bytes:
-    """Reading fails once the other side is closed."""
-    try:
-        return os.read(terminal, 65536)
-    except OSError:
-        return b""
+def on_terminal(replica: Replica, *arguments: str, typed: str = "", code: int = DONE, columns: int = 200) -> str:
+    """What a person sees who runs a command."""
+    terminal = Terminal(replica, *arguments, columns=columns)
+    terminal.type(typed)
+    return terminal.end(code)
 
 
 def lines(result: Result) -> list[str]:

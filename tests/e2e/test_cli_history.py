@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.postgres import PostgresStore
-from tests.e2e.command_line import DONE, FAILED, PENDING, USAGE, Run, lines, newest_revision, on_terminal, runner
+from tests.e2e.command_line import DONE, FAILED, PENDING, USAGE, Run, Terminal, lines, newest_revision, on_terminal, runner
 from tests.e2e.replica import Replica
 from tests.e2e.test_store_accept import details, empty, fill
 from tests.waiting import eventually
@@ -135,8 +135,9 @@ def test_rollback_makes_records_what_they_were(run: Run, replica: Replica) -> No
     done = json.loads(run("rollback", before, "--yes", "--reason", "not what we meant", "--json").stdout)
     assert (done["revision"], done["changed"], replica.rate("rolled")) == (changed + 1, 1, 0.5)
     assert replica.api("GET", "/changes", params={"limit": 1}).json()["changes"][0]["reason"] == "not what we meant"
-    run("rollback", before, "--yes")
-    assert run("rollback", before, "--dry-run").exit_code == DONE
+    nothing = f"Nothing to do: every record but boosts is as it was at revision {before}.\n"
+    assert run("rollback", before, "--yes").stdout == nothing
+    assert run("rollback", before, "--dry-run").stdout == nothing
     assert newest_revision(replica) == changed + 1
     assert "there is no revision" in run("rollback", "999999", "--yes", code=FAILED).stderr
 
@@ -151,6 +152,53 @@ def test_on_a_terminal_rollback_shows_the_effect_and_asks(run: Run, replica: Rep
     assert replica.rate("asked") == 0.25
     on_terminal(replica, "rollback", before, typed="y\n")
     assert replica.rate("asked") == 0.5
+
+
+def test_rollback_tells_the_boosts_that_it_leaves_alone(tmp_path: Path) -> None:
+    with Replica(tmp_path) as replica:
+        run = runner(replica)
+        run("set", "service", "boosted", "--probability", "0.5")
+        run("set", "service", "boosted", "--probability", "0.25")
+        run("boost", "boosted", "--probability", "1", "--for", "1h")
+        ends = json.loads(run("get", "boost", "boosted", "--json").stdout)["endsAt"][:19]
+        told = f"1 boost stays as it is: boosted until {ends}Z; `tracing-config delete boost boosted` ends it"
+        assert lines(run("rollback", "1", "--dry-run", code=PENDING))[-1] == told
+        assert told in on_terminal(replica, "rollback", "1", typed="n\n", code=FAILED)
+        assert lines(run("rollback", "1", "--yes"))[-1] == told
+        assert lines(run("rollback", "1", "--yes"))[1:] == [told]
+        for name in ("b", "c", "d"):
+            run("boost", name, "--probability", "1", "--for", "2h")
+        (said,) = lines(run("rollback", "1", "--yes"))[1:]
+        assert said.startswith("4 boosts stay as they are: b until ")
+        assert said.count(" until ") == 3
+        assert " and 1 more; " in said
+        json.loads(run("rollback", "1", "--yes", "--json").stdout)
+        json.loads(run("rollback", "0", "--dry-run", "--json", code=PENDING).stdout)
+
+
+@pytest.mark.parametrize("command", ["rollback", "apply"])
+def test_what_changed_while_the_question_stood_is_shown_and_asked_again(
+    run: Run, replica: Replica, tmp_path: Path, command: str
+) -> None:
+    name = f"raced-{command}"
+    run("set", "service", name, "--probability", "0.5")
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({"services": {name: {"samplingStrategy": {"type": "probabilistic", "param": 0.5}}}}))
+    before = str(newest_revision(replica))
+    arguments = {"rollback": (before,), "apply": ("-f", str(file), "--owner", "racing")}[command]
+    run("set", "service", name, "--probability", "0.25")
+    terminal = Terminal(replica, command, *arguments)
+    assert "probability 0.25 -> probability 0.5" in terminal.until("? [y/N]:")
+    run("set", "service", name, "--probability", "0.75")
+    terminal.type("y\n")
+    assert "it was changed meanwhile; this is what would change now:" in terminal.until("probability 0.75 -> probability 0.5")
+    terminal.until("? [y/N]:")
+    assert replica.rate(name) == 0.75
+    # A boost of another service is a revision too, and changes nothing of what was shown.
+    run("boost", f"{name}-elsewhere", "--probability", "1", "--for", "1h")
+    terminal.type("y\n")
+    assert "meanwhile" not in terminal.end()
+    assert replica.rate(name) == 0.5
 
 
 def test_there_is_nothing_to_accept_while_the_store_is_followed(run: Run) -> None:
