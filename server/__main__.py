@@ -1,7 +1,9 @@
 """The command ``tracing-config``; ``python -m server`` is the server."""
 
-import io
 import sys
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the number of the signal."""
 
 
 def main() -> None:
@@ -11,18 +13,20 @@ def main() -> None:
 
 def run(arguments: list[str]) -> None:
     """Run one command, and end the process with its exit code."""
-    if arguments == ["serve"]:
-        # Not through the command line's library: the server would carry its 8 MB for ever.
-        from server.cli.serve import run_server  # noqa: PLC0415
+    try:
+        if arguments == ["serve"]:
+            # Not through the command line's library: the server would carry its 8 MB for ever.
+            from server.cli.serve import run_server  # noqa: PLC0415
 
-        sys.exit(run_server())
-    from server.cli.commands import commands  # noqa: PLC0415
+            sys.exit(run_server())
+        from server.cli.standard_streams import standard_streams  # noqa: PLC0415
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A name is printed also where the locale has no letters for it.
-            stream.reconfigure(errors="backslashreplace")
-    commands(arguments, prog_name="tracing-config")
+        with standard_streams():
+            from server.cli.commands import commands  # noqa: PLC0415
+
+            commands(arguments, prog_name="tracing-config")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

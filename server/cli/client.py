@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import typer
 
 from server.cli.failures import Failed, WrongUsage, problem_text
+from server.cli.output import tell
 
 if TYPE_CHECKING:
     import httpx
@@ -89,6 +90,8 @@ class Server:
     ) -> Iterator["httpx.Response"]:
         import httpx  # noqa: PLC0415 - a third of the start of every command, and not every one asks
 
+        writes = method != "GET" and not request.get("params", {}).get("dryRun")
+        doubt = "whether it was changed nevertheless, `tracing-config history` tells"
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         url = self.url + (path if path.startswith("/actuator") else f"/api/v1{path}")
         parameters = {name: _parameter(value) for name, value in request.pop("params", {}).items() if value is not None}
@@ -107,9 +110,14 @@ class Server:
                 finally:
                     response.close()
         except httpx.TimeoutException:
-            doubt = "" if method == "GET" else "; whether it was changed nevertheless, `tracing-config history` tells"
-            raise Failed(f"{self.url} did not answer within {seconds:g} s{doubt}") from None
+            raise Failed(f"{self.url} did not answer within {seconds:g} s{f'; {doubt}' if writes else ''}") from None
+        except KeyboardInterrupt:
+            if writes:
+                tell(f"interrupted; {doubt}")
+            raise
         except httpx.HTTPError as error:
+            if writes and not isinstance(error, httpx.ConnectError):
+                raise Failed(f"{self.url} did not answer: {error}; {doubt}") from None
             cure = "start a server, or name one with --url or TRACING_CONFIG_URL"
             raise Failed(f"{self.url} cannot be reached: {error}; {cure}") from None
         except ValueError as error:
