@@ -46,9 +46,6 @@ def _show(kind: str, name: str | None, as_json: bool, url: str) -> None:
         print_json(answer.json)
         return
     show_record(answer.json)
-    if answer.etag is not None:
-        tag = answer.etag.strip('"')
-        say(f"{'etag':<{LABEL}}{tag}")
 
 
 def show_record(record: Mapping[str, Any]) -> None:
@@ -69,5 +66,9 @@ def show_record(record: Mapping[str, Any]) -> None:
             say(f"{'export':<{LABEL}}{exporters}")
         elif member in ("startsAt", "endsAt"):
             say(f"{label:<{LABEL}}{moment(value)}")
+        elif member == "etag":
+            # Without the quotes that a shell takes away: `--if-match` needs none.
+            tag = value.strip('"')
+            say(f"{label:<{LABEL}}{tag}")
         else:
             say(f"{label:<{LABEL}}{yes_no(value) if isinstance(value, bool) else value}")

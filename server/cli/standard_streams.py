@@ -52,6 +52,8 @@ def standard_streams() -> Iterator[None]:
 
 def _output(stream: TextIO | None) -> tuple[_Output, TextIO]:
     """The same file; a name is printed also where its encoding has no letters for it."""
-    raw = _Output(os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno(), "w", closefd=False)
-    encoding, by_line = ("utf-8", False) if stream is None else (stream.encoding, bool(stream.line_buffering))
+    file, encoding, by_line = None, "utf-8", False
+    if isinstance(stream, io.TextIOWrapper):
+        file, encoding, by_line = stream.fileno(), stream.encoding, stream.line_buffering or stream.write_through
+    raw = _Output(os.open(os.devnull, os.O_WRONLY) if file is None else file, "w", closefd=False)
     return raw, io.TextIOWrapper(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=by_line)

@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Self
 
 from typer.testing import CliRunner, Result
 
@@ -71,14 +72,18 @@ class Terminal:
 
     def end(self, code: int = DONE) -> str:
         """The rest of what is shown by a command that ends with this code."""
-        try:
-            while chunk := self._read():
-                self._unread += chunk
-            assert self._process.wait(SECONDS) == code, self._unread
-        finally:
-            self._process.kill()
-            os.close(self._ours)
+        while chunk := self._read():
+            self._unread += chunk
+        assert self._process.wait(SECONDS) == code, self._unread
         return self._unread.decode()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(SECONDS)
+        os.close(self._ours)
 
     def _read(self) -> bytes:
         ready, _, _ = select.select([self._ours], [], [], SECONDS)
@@ -91,9 +96,9 @@ class Terminal:
 
 def on_terminal(replica: Replica, *arguments: str, typed: str = "", code: int = DONE, columns: int = 200) -> str:
     """What a person sees who runs a command."""
-    terminal = Terminal(replica, *arguments, columns=columns)
-    terminal.type(typed)
-    return terminal.end(code)
+    with Terminal(replica, *arguments, columns=columns) as terminal:
+        terminal.type(typed)
+        return terminal.end(code)
 
 
 def lines(result: Result) -> list[str]:

@@ -187,17 +187,19 @@ def test_what_changed_while_the_question_stood_is_shown_and_asked_again(
     before = str(newest_revision(replica))
     arguments = {"rollback": (before,), "apply": ("-f", str(file), "--owner", "racing")}[command]
     run("set", "service", name, "--probability", "0.25")
-    terminal = Terminal(replica, command, *arguments)
-    assert "probability 0.25 -> probability 0.5" in terminal.until("? [y/N]:")
-    run("set", "service", name, "--probability", "0.75")
-    terminal.type("y\n")
-    assert "it was changed meanwhile; this is what would change now:" in terminal.until("probability 0.75 -> probability 0.5")
-    terminal.until("? [y/N]:")
-    assert replica.rate(name) == 0.75
-    # A boost of another service is a revision too, and changes nothing of what was shown.
-    run("boost", f"{name}-elsewhere", "--probability", "1", "--for", "1h")
-    terminal.type("y\n")
-    assert "meanwhile" not in terminal.end()
+    with Terminal(replica, command, *arguments) as terminal:
+        assert "probability 0.25 -> probability 0.5" in terminal.until("? [y/N]:")
+        run("set", "service", name, "--probability", "0.75")
+        terminal.type("y\n")
+        assert "it was changed meanwhile; this is what would change now:" in terminal.until(
+            "probability 0.75 -> probability 0.5"
+        )
+        terminal.until("? [y/N]:")
+        assert replica.rate(name) == 0.75
+        # A boost of another service is a revision too, and changes nothing of what was shown.
+        run("boost", f"{name}-elsewhere", "--probability", "1", "--for", "1h")
+        terminal.type("y\n")
+        assert "meanwhile" not in terminal.end()
     assert replica.rate(name) == 0.5
 
 

@@ -53,11 +53,13 @@ def test_get_json_is_what_the_api_answers(run: Run, replica: Replica) -> None:
 
 def test_get_tells_every_member_in_lines_and_the_tag_for_if_match(run: Run, replica: Replica) -> None:
     run("set", "service", "told", "--rate-limit", "5", "--description", "two\nlines", "--disabled")
-    shown = dict(line.split(maxsplit=1) for line in lines(run("get", "service", "told")))
+    told = [line.split(maxsplit=1) for line in lines(run("get", "service", "told"))]
+    shown = dict(told)
+    assert len(shown) == len(told)  # Each once.
     assert shown["strategy"] == "rate limit 5/s"
     assert shown["description"] == r"two\nlines"
     assert shown["enabled"] in ("no", "false")
-    assert shown["etag"].strip('"') == replica.api("GET", "/services/told").headers["ETag"].strip('"')
+    assert shown["etag"] == replica.api("GET", "/services/told").headers["ETag"].strip('"')
 
 
 def test_set_replaces_the_whole_record(run: Run, replica: Replica) -> None:
