@@ -89,7 +89,7 @@ def serve() -> None:
 
 for group, panel, example in (
     (get.commands, RECORDS, "get service checkout"),
-    (set.commands, RECORDS, "set service checkout --probability 0.05"),
+    (set.commands, RECORDS, "set service checkout -p 0.05"),
     (delete.commands, RECORDS, "delete service checkout"),
     (lists.commands, RECORDS, "list services --name check"),
     (token.commands, SERVER, "token create ci --role editor"),
@@ -98,7 +98,7 @@ for group, panel, example in (
     commands.add_typer(group, rich_help_panel=panel, epilog=f"Example: tracing-config {example}")
 
 for name, command, panel, example in (
-    ("boost", boost.boost, RECORDS, "boost checkout --probability 1 --for 30m --reason 'incident 4711'"),
+    ("boost", boost.boost, RECORDS, "boost checkout -p 1 --for 30m --reason 'incident 4711'"),
     ("explain", explain.explain, WHY, "explain checkout --operation 'GET /health'"),
     ("poll", poll.poll, WHY, "poll checkout --http"),
     ("history", history.history, PAST, "history checkout --since 2h --full"),

@@ -45,9 +45,7 @@ IfMatch = Annotated[
 ]
 
 
-@commands.command(
-    "service", epilog="Example: tracing-config set service checkout --probability 0.05 --operation 'GET /health=0'"
-)
+@commands.command("service", epilog="Example: tracing-config set service checkout -p 0.05 -o 'GET /health=0'")
 def set_service(
     name: Annotated[str, typer.Argument(help="The service.")],
     probability: Probability = None,
@@ -71,7 +69,7 @@ def set_service(
     _put("service", name, record, reason, takeover, if_match, dry_run, as_json, url)
 
 
-@commands.command("policy", epilog="Example: tracing-config set policy batch --pattern 'batch-*' --rate-limit 5 --priority 10")
+@commands.command("policy", epilog="Example: tracing-config set policy batch --pattern 'batch-*' -r 5")
 def set_policy(
     name: Annotated[str, typer.Argument(help="The name of the policy.")],
     pattern: Annotated[

@@ -20,9 +20,7 @@ def token() -> None:
     """Make tokens of the configuration API."""
 
 
-@commands.command(
-    epilog="Example: tracing-config token create ci --role editor --service 'team-*' --file tokens.json",
-)
+@commands.command(epilog="Example: tracing-config token create ci --role editor --service 'team-*'")
 def create(
     name: Annotated[str, typer.Argument(help="Who will use it: the actor of every change that is made with it.")],
     *,

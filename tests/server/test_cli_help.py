@@ -30,9 +30,14 @@ def every(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
 
 def help_of(*path: str) -> str:
     """The help of a command in one line."""
-    result = CliRunner().invoke(commands, [*path, "--help"], catch_exceptions=False)
+    return " ".join(shown_help(*path).split())
+
+
+def shown_help(*path: str) -> str:
+    """The help of a command as 80 columns show it."""
+    result = CliRunner().invoke(commands, [*path, "--help"], catch_exceptions=False, env={"COLUMNS": "80"})
     assert result.exit_code == 0
-    return " ".join(result.output.split())
+    return result.output
 
 
 def parse(arguments: list[str]) -> None:
@@ -53,6 +58,17 @@ def test_every_help_has_an_example_that_can_be_typed(path: tuple[str, ...]) -> N
     arguments = shlex.split(example)
     assert tuple(arguments[: len(path)]) == path
     parse(arguments)
+
+
+@pytest.mark.parametrize("framed", [False, True], ids=["plain", "framed"])
+def test_every_example_stands_on_one_line_of_80_columns(monkeypatch: pytest.MonkeyPatch, framed: bool) -> None:
+    monkeypatch.setattr(commands, "rich_markup_mode", "rich" if framed else None)
+    for path in every(TREE):
+        help_text = shown_help(*path)
+        assert ("╭" in help_text) == framed
+        line, *rest = help_text.partition("Example: ")[2].rstrip().splitlines()
+        assert line.startswith(f"tracing-config {' '.join(path)}")
+        assert rest == [], path
 
 
 def test_help_shows_all_commands_by_panel_in_their_order() -> None:
