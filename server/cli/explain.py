@@ -8,6 +8,9 @@ import typer
 from server.cli.client import DEFAULT_URL, Server, Url, path_of
 from server.cli.output import AsJson, moment, number, print_json, say, say_table, strategy_text
 
+RETIRED = " (retired)"
+"""How the names of clients end that nobody maintains any more."""
+
 
 def explain(
     service: Annotated[str, typer.Argument(help="Any name; it need not be configured.")],
@@ -38,7 +41,16 @@ def explain(
     if found["warnings"] or found["nextScheduledChange"]:
         say()
     for warning in found["warnings"]:
-        say(f"warning: {warning['client']}: {warning['message']}", "yellow")
+        if not warning["client"].endswith(RETIRED):
+            say(f"warning: {warning['client']}: {warning['message']}", "yellow")
+    if old := dict.fromkeys(
+        one["client"].removesuffix(RETIRED) for one in found["warnings"] if one["client"].endswith(RETIRED)
+    ):
+        names = ", ".join(old)
+        say(
+            f"warning: of clients that are no longer maintained, some do not honour all of it: {names}; --json says what",
+            "yellow",
+        )
     if found["nextScheduledChange"]:
         say(f"This changes by itself at {moment(found['nextScheduledChange'])}.", "yellow")
 

@@ -8,7 +8,7 @@ import typer
 
 from server.cli.client import DEFAULT_URL, Server, Url, path_of
 from server.cli.dry_run import DryRun, Reason, Takeover, end_dry_run
-from server.cli.explain import say_answer
+from server.cli.explain import RETIRED, say_answer
 from server.cli.failures import Failed, WrongUsage
 from server.cli.output import AsJson, print_json, rules_text, say, tell
 
@@ -230,7 +230,7 @@ def _say_in_force(server: Server, path: str) -> None:
         return
     if found["source"] != "service":
         say_answer(found)
-    if clients := dict.fromkeys(warning["client"] for warning in found["warnings"]):
+    if clients := dict.fromkeys(one["client"] for one in found["warnings"] if not one["client"].endswith(RETIRED)):
         say(f"Not all of it is honoured by: {', '.join(clients)}. `tracing-config explain` says what.", "yellow")
 
 

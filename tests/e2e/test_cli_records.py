@@ -82,6 +82,15 @@ def test_set_warns_of_what_clients_will_not_do(run: Run) -> None:
     assert "warning: OpenTelemetry JavaScript: " in run("explain", "limited").stdout
 
 
+def test_clients_that_nobody_maintains_share_one_line_of_explain_and_none_of_set(run: Run, replica: Replica) -> None:
+    said = run("set", "service", "health-out", "--probability", "0.5", "--operation", "GET /health=0").stdout
+    assert "honoured" not in said
+    (warned,) = [line for line in lines(run("explain", "health-out")) if line.startswith("warning: ")]
+    names = "Jaeger Go client, Jaeger Java client, Jaeger Python client, Jaeger Node.js client"
+    assert warned.endswith(f"no longer maintained, some do not honour all of it: {names}; --json says what")
+    assert len(json.loads(run("explain", "health-out", "--json").stdout)["warnings"]) == 4
+
+
 def test_every_option_of_a_policy_arrives(run: Run, replica: Replica) -> None:
     run(
         *("set", "policy", "full", "--pattern", "full-*", "--priority", "-3", "--probability", "0.5", "--lower-bound", "2"),
