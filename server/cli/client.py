@@ -2,14 +2,14 @@
 
 import os
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import typer
 
+from server.cli.credential import credential_for, is_loopback
 from server.cli.failures import Failed, WrongUsage, problem_text
 from server.cli.output import tell
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_URL = "http://localhost:8093"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CONNECT_SECONDS = 5.0
 SECONDS = 30.0
 """Without a byte from the server."""
@@ -26,13 +25,6 @@ Url = Annotated[
     str,
     typer.Option("--url", envvar="TRACING_CONFIG_URL", help="Where the server's API is.", rich_help_panel="Connection"),
 ]
-
-
-class Token(NamedTuple):
-    """A token, empty where there is none, and what a person should know of its origin."""
-
-    text: str
-    origin: str
 
 
 class Answer(NamedTuple):
@@ -56,9 +48,8 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        check_url(url)
-        self.url = url.rstrip("/")
-        self._token = token_for(self.url, os.environ)
+        self.url = checked_url(url).rstrip("/")
+        self._credential = credential_for(self.url, os.environ)
 
     def ask(self, method: str, path: str, *, allow: Collection[int] = (), seconds: float = SECONDS, **request: Any) -> Any:
         """The JSON that the server answers; as ``answer``."""
@@ -96,8 +87,8 @@ class Server:
         url = self.url + (path if path.startswith("/actuator") else f"/api/v1{path}")
         parameters = {name: _parameter(value) for name, value in request.pop("params", {}).items() if value is not None}
         headers = {"User-Agent": "tracing-config", **request.pop("headers", {})}
-        if self._token.text:
-            headers["Authorization"] = f"Bearer {self._token.text}"
+        if self._credential.token:
+            headers["Authorization"] = f"Bearer {self._credential.token}"
         try:
             with httpx.Client(timeout=timeout, verify=verification(url), trust_env=not is_loopback(url)) as client:
                 prepared = _prepared(client, method, url, params=parameters, headers=headers, **request)
@@ -132,16 +123,17 @@ class Server:
         if retry := response.headers.get("Retry-After"):
             text += f"\ntry again in {retry} s"
         if response.status_code == 401:
-            text += f"\n{self._token.origin}"
+            text += f"\n{self._credential.origin}"
         return text
 
 
-def check_url(url: str) -> None:
-    """Refuse what is not the address of an API.
+def checked_url(url: str) -> str:
+    """The address of an API, without white space around it.
 
     Raises:
-        WrongUsage: naming the option and the cure.
+        WrongUsage: it can be none; naming the option and the cure.
     """
+    url = url.strip()
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
@@ -152,6 +144,7 @@ def check_url(url: str) -> None:
         raise WrongUsage("--url, TRACING_CONFIG_URL: must not hold a user or password; put a token in TRACING_CONFIG_TOKEN")
     if not usable:
         raise WrongUsage(f"--url, TRACING_CONFIG_URL: {url!r} must be like {DEFAULT_URL}")
+    return url
 
 
 def path_of(kind: str, name: str | None = None, *, polled: bool = False) -> str:
@@ -173,56 +166,12 @@ def path_of(kind: str, name: str | None = None, *, polled: bool = False) -> str:
         raise WrongUsage(f"the name of a {kind} must be valid UTF-8 text, and {name!r} is not") from None
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL is of this machine: no proxy that the environment names is asked then."""
-    return urlsplit(url).hostname in LOOPBACK
-
-
 def verification(url: str) -> ssl.SSLContext:
     """How certificates are verified: by the system's authorities, or those that ``SSL_CERT_FILE`` names.
 
     They are not read where nothing is encrypted, which would take longer than the request.
     """
     return ssl.create_default_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def token_for(url: str, environment: Mapping[str, str]) -> Token:
-    """The token for a server.
-
-    Only the server that is there without any setting gets what lies in the data folder: another port of this machine may be
-    the end of a tunnel.
-
-    Raises:
-        Failed: ``TRACING_CONFIG_TOKEN_FILE`` names a file that cannot be read, or the token can be none.
-    """
-    if token := environment.get("TRACING_CONFIG_TOKEN", "").strip():
-        return _checked(Token(token, "the token is from TRACING_CONFIG_TOKEN; set it to one that this server knows"))
-    if file := environment.get("TRACING_CONFIG_TOKEN_FILE", "").strip():
-        try:
-            origin = f"the token is from {file}, of TRACING_CONFIG_TOKEN_FILE; name one with a token that this server knows"
-            return _checked(Token(Path(file).read_text().strip(), origin))
-        except (OSError, UnicodeDecodeError) as error:
-            raise Failed(f"TRACING_CONFIG_TOKEN_FILE: {_unreadable(file, error)}") from None
-    none = "set TRACING_CONFIG_TOKEN, or TRACING_CONFIG_TOKEN_FILE to a file that holds a token"
-    parts = urlsplit(url)
-    if (parts.scheme, parts.port) != ("http", 8093) or not is_loopback(url):
-        return Token("", none)
-    path = Path(environment.get("TRACING_CONFIG_DATA_DIR", "").strip() or "var") / "admin-token"
-    try:
-        return _checked(Token(path.read_text().strip(), f"the token is from {path}; for another one {none}"))
-    except (OSError, UnicodeDecodeError) as error:
-        return Token("", f"{none} ({_unreadable(path, error)})")
-
-
-def _checked(token: Token) -> Token:
-    """Refused here, because a header that cannot be sent is quoted in the error."""
-    if not token.text or any(not "!" <= character <= "~" for character in token.text):
-        raise Failed(f"{token.origin}, and is empty or has characters that no token has")
-    return token
-
-
-def _unreadable(path: str | Path, error: OSError | UnicodeDecodeError) -> str:
-    return f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else 'it is no text'}"
 
 
 def _prepared(client: "httpx.Client", method: str, url: str, **request: Any) -> "httpx.Request":

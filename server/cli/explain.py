@@ -86,4 +86,6 @@ def _place(one: Mapping[str, Any]) -> str:
         "fallback": "the last resort",
     }
     source: str = one["source"]
+    if source == "policy" and one.get("servicePattern") is not None:
+        return f"policy {one['key']} ({one['servicePattern']}, priority {one['priority']})"
     return words.get(source) or f"{source} {one['key']}"

@@ -9,13 +9,16 @@ SHOWN = 20
 """So many fields or records are named."""
 
 
-OPTIONS = {
+WORDS = {
     "?takeover=true": "--takeover",
     "lenient=true": "--lenient",
     "If-Match": "--if-match",
     "; send the header `Authorization: Bearer <token>`": "",
+    "since: must be": "--since: must be",
+    "until: must be": "--until: must be",
+    " or 2026-11-24T10:00:00%2B01:00 (a plus is %2B in a query)": ", or 2h: so long ago",
 }
-"""What the API's words are called here."""
+"""What the API says, and how it is said here."""
 
 
 class Failed(Exception):
@@ -36,10 +39,8 @@ def problem_text(problem: Mapping[str, Any]) -> str:
     Raises:
         KeyError, TypeError, AttributeError: it is no problem of this API.
     """
-    detail: str = problem["detail"]
-    for word, option in OPTIONS.items():
-        detail = detail.replace(word, option)
-    lines = [detail]
+    nowhere = problem["status"] == 404 and problem["detail"].startswith("there is nothing at ")
+    lines = [problem["detail"] + ("; is the address right?" if nowhere else "")]
     if len(errors := problem.get("errors", [])) > 1:
         lines += [f"  {error['field']}: {error['message']}" for error in errors]
     if len(records := problem.get("records", [])) > 1:
@@ -48,4 +49,10 @@ def problem_text(problem: Mapping[str, Any]) -> str:
         lines = [*lines[: SHOWN + 1], f"  ... and {len(lines) - SHOWN - 1} more"]
     if commit := problem.get("commitId"):
         lines.append(f"`tracing-config history --commit {commit}` tells later whether it is there")
-    return "\n".join(escaped(line) for line in lines)
+    return "\n".join(escaped(_said_here(line)) for line in lines)
+
+
+def _said_here(line: str) -> str:
+    for said, words in WORDS.items():
+        line = line.replace(said, words)
+    return line

@@ -6,7 +6,8 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from server.cli.client import DEFAULT_URL, Url, check_url, is_loopback, verification
+from server.cli.client import DEFAULT_URL, Url, checked_url, verification
+from server.cli.credential import is_loopback
 from server.cli.failures import Failed, WrongUsage
 from server.cli.output import AsJson, number, print_json, say, say_table
 
@@ -26,20 +27,38 @@ def poll(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Ask a poll port as an SDK would, and print the strategy."""
-    check_url(url)
-    host = urlsplit(url).hostname or ""
+    host = urlsplit(checked_url(url)).hostname or ""
     host = f"[{host}]" if ":" in host else host
+    if at is not None and "://" in at and not over_http:
+        raise WrongUsage(f"--at: {at!r} is a URL; give it with --http, or a host and port for gRPC")
+    if at is not None:
+        _check_address(at, over_http=over_http)
     if over_http:
         place = at or f"{host}:{HTTP_PORT}"
         answer = _over_http(place if "://" in place else f"http://{place}", service)
-    elif at is not None and "://" in at:
-        raise WrongUsage(f"--at: {at!r} is a URL; give it with --http, or a host and port for gRPC")
     else:
         answer = _over_grpc(at or f"{host}:{GRPC_PORT}", service)
     if as_json:
         print_json(answer)
     else:
         _say(service, answer)
+
+
+def _check_address(at: str, *, over_http: bool) -> None:
+    """Refuse what the libraries would take for an address with another port. A URL needs none.
+
+    Raises:
+        WrongUsage: naming the option and the cure.
+    """
+    is_url = "://" in at
+    try:
+        parts = urlsplit(at if is_url else f"//{at}")
+        has_port = parts.port != 0 if is_url else bool(parts.port)
+        usable = bool(parts.hostname) and has_port and (over_http or not parts.path)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise WrongUsage(f"--at: {at!r} must be a host and a port up to 65535, like localhost:14250 or [::1]:14250")
 
 
 def _say(service: str, answer: dict[str, Any]) -> None:
@@ -52,7 +71,7 @@ def _say(service: str, answer: dict[str, Any]) -> None:
             given += f", lower bound {number(bound)}/s"
     else:
         given = f"probability {number(answer['probabilisticSampling']['samplingRate'])}"
-    say(f"{service} gets {given}", "bold green")
+    say(f"{service or '(no name)'} gets {given}", "bold green")
     if operations is not None:
         each = operations["perOperationStrategies"]
         rows = ([one["operation"], number(one["probabilisticSampling"]["samplingRate"])] for one in each)

@@ -10,6 +10,7 @@ from server.cli.client import DEFAULT_URL, Server, Url, path_of
 from server.cli.dry_run import DryRun, Reason, Takeover, end_dry_run
 from server.cli.explain import RETIRED, say_answer
 from server.cli.failures import Failed, WrongUsage
+from server.cli.if_match import IfMatch, headers_of, tag_of
 from server.cli.output import AsJson, print_json, rules_text, say, tell
 
 commands = typer.Typer(
@@ -38,10 +39,6 @@ Enabled = Annotated[
 ]
 File = Annotated[
     Path | None, typer.Option("--file", "-f", help="A YAML or JSON file with the record; - is the standard input.")
-]
-IfMatch = Annotated[
-    str | None,
-    typer.Option("--if-match", help="Only if the record still has the etag that `get` shows; * is: only if there is one."),
 ]
 
 
@@ -194,14 +191,15 @@ def _put(
     url: str,
 ) -> None:
     if not record:
-        raise WrongUsage("give --probability, --rate-limit, --operation or --file")
+        alone = "" if kind == "default" else ", or --enabled or --disabled alone"
+        raise WrongUsage(f"give --probability, --rate-limit, --operation or --file{alone}")
     server, path = Server(url), path_of(kind, name)
-    tag = _tag(if_match)
+    tag = tag_of(if_match)
     if record.keys() == {"enabled"}:
         found = server.answer("GET", path)
         record, tag = {**found.json, **record}, tag or found.etag
     params = {"reason": reason, "takeover": takeover or None, "dryRun": dry_run or None}
-    answer = server.answer("PUT", path, json=record, params=params, headers={"If-Match": tag} if tag else {})
+    answer = server.answer("PUT", path, json=record, params=params, headers=headers_of(tag))
     written = answer.json
     if dry_run:
         end_dry_run(written, as_json=as_json)
@@ -232,8 +230,3 @@ def _say_in_force(server: Server, path: str) -> None:
         say_answer(found)
     if clients := dict.fromkeys(one["client"] for one in found["warnings"] if not one["client"].endswith(RETIRED)):
         say(f"Not all of it is honoured by: {', '.join(clients)}. `tracing-config explain` says what.", "yellow")
-
-
-def _tag(text: str | None) -> str | None:
-    """An ETag; its quotes may be left out, which a shell takes away."""
-    return text if text is None or text == "*" or text.startswith(('"', "W/")) else f'"{text}"'

@@ -134,9 +134,9 @@ def send(server: Server, document: "Document", params: Mapping[str, object]) -> 
                 raise Failed(problem_text(_located(step["problem"], document)))
             done, total = step["done"], step["total"]
             if step["stage"] == "reading":
-                progress.show("reading", done, total, f"{done} of {total} entries")
+                progress.show("reading", done, total, f"{done} of {counted(total, 'entry', 'entries')}")
             else:
-                progress.show(step["stage"], 0, None, f"{total} records")
+                progress.show(step["stage"], 0, None, counted(total, "record"))
     raise Failed("the server ended its answer early; `tracing-config history` tells whether the import is there")
 
 

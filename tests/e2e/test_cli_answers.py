@@ -34,7 +34,7 @@ def test_explain_tells_the_winner_first_then_why_others_lost(run: Run, replica: 
     assert outcomes.count("wins") == 1
     assert len(outcomes) >= 4
     assert any("its record" in line and "disabled" in line for line in shown)
-    assert any("why-low" in line and "priority 1 against 2" in line for line in shown)
+    assert any("policy why-low (why-*, priority 1)" in line and "priority 1 against 2" in line for line in shown)
     assert any("GET /why" in line and "why-operations" in line for line in shown)
     assert any(line.startswith("warning: ") for line in shown)
 
@@ -86,6 +86,27 @@ def test_a_poll_that_nobody_answers_names_the_address(run: Run) -> None:
     address = f"127.0.0.1:{closed_port()}"
     assert address in run("poll", "a", "--at", address, code=FAILED).stderr
     assert address in run("poll", "a", "--http", "--at", f"http://{address}", code=FAILED).stderr
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "localhost:", "localhost:0", "localhost:99999", "localhost:x", ":14250", "::1:14250", "[::1", ""]
+)
+def test_an_address_to_poll_has_a_host_and_a_port(run: Run, address: str) -> None:
+    for http in ((), ("--http",)):
+        refused = run("poll", "a", "--at", address, *http, code=USAGE).stderr
+        assert f"--at: '{address}' must be a host and a port" in refused
+
+
+def test_a_url_to_poll_goes_with_http_and_needs_no_port(run: Run, replica: Replica) -> None:
+    assert "--http" in run("poll", "a", "--at", replica.http_url, code=USAGE).stderr
+    assert "--at" in run("poll", "a", "--at", f"{replica.grpc_address}/sampling", code=USAGE).stderr
+    run("poll", "a", "--http", "--at", replica.http_url.removeprefix("http://"))
+    assert "http://localhost:70000" in run("poll", "a", "--http", "--at", "http://localhost:70000", code=USAGE).stderr
+    assert "cannot be polled" in run("poll", "a", "--http", "--at", "http://localhost.invalid", code=FAILED).stderr
+
+
+def test_the_empty_name_can_be_polled_and_is_shown(run: Run, replica: Replica) -> None:
+    assert run("poll", "", "--at", replica.grpc_address).stdout.startswith("(no name) gets probability ")
 
 
 def test_a_boost_is_set_shown_and_ended(run: Run, replica: Replica) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.client import token_for
+from server.cli.credential import credential_for
 from tests.e2e.command_line import FAILED, USAGE, Run, closed_port, environment, runner
 from tests.e2e.replica import ROOT, TOKEN, Replica
 
@@ -36,7 +36,13 @@ def test_a_server_that_is_not_there_is_named_with_the_cure(run: Run) -> None:
 
 def test_an_address_that_is_something_else_is_told(run: Run, replica: Replica) -> None:
     assert replica.http_url in run("get", "default", "--url", replica.http_url, code=FAILED).stderr
-    assert "/elsewhere" in run("get", "default", "--url", f"{replica.sidecar_url}/elsewhere", code=FAILED).stderr
+    nowhere = run("get", "default", "--url", f"{replica.sidecar_url}/elsewhere", code=FAILED).stderr
+    assert nowhere == "tracing-config: there is nothing at /elsewhere/api/v1/config/default; is the address right?\n"
+
+
+def test_white_space_around_an_address_is_no_part_of_it(run: Run, replica: Replica) -> None:
+    run("get", "default", "--url", f" {replica.sidecar_url}/ ")
+    run("get", "default", TRACING_CONFIG_URL=f"{replica.sidecar_url}\n")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +73,10 @@ def test_a_token_with_characters_that_no_header_takes_is_not_shown_either(run: R
     file.write_text("two\nsecret-lines")
     refused = run("get", "default", code=FAILED, TRACING_CONFIG_TOKEN="", TRACING_CONFIG_TOKEN_FILE=str(file))
     assert "secret" not in refused.output
+    assert refused.stderr == (
+        f"tracing-config: the token from {file} (TRACING_CONFIG_TOKEN_FILE) is empty or has characters that no token has; "
+        "name one with a token that this server knows\n"
+    )
     assert str(file) in refused.stderr
 
 
@@ -83,11 +93,11 @@ def test_only_the_server_that_is_there_without_any_setting_gets_the_token_of_the
     (tmp_path / "admin-token").write_text("generated\n")
     settings = {"TRACING_CONFIG_DATA_DIR": str(tmp_path)}
     for url in ("http://localhost:8093", "http://127.0.0.1:8093", "http://[::1]:8093"):
-        assert token_for(url, settings).text == "generated"
+        assert credential_for(url, settings).token == "generated"
     for url in ("http://localhost:8094", "http://example.com:8093", "https://localhost:8093", "http://localhost"):
-        assert token_for(url, settings).text == ""
-    assert token_for("http://localhost:8093", {**settings, "TRACING_CONFIG_TOKEN": "given"}).text == "given"
-    assert token_for("http://localhost:8093", {"TRACING_CONFIG_DATA_DIR": str(tmp_path / "none")}).text == ""
+        assert credential_for(url, settings).token == ""
+    assert credential_for("http://localhost:8093", {**settings, "TRACING_CONFIG_TOKEN": "given"}).token == "given"
+    assert credential_for("http://localhost:8093", {"TRACING_CONFIG_DATA_DIR": str(tmp_path / "none")}).token == ""
 
 
 def test_the_token_is_sent_but_stands_in_no_argument(replica: Replica) -> None:
@@ -107,6 +117,11 @@ def test_the_token_is_sent_but_stands_in_no_argument(replica: Replica) -> None:
         output, _ = process.communicate(timeout=30)
     assert process.returncode == FAILED
     assert TOKEN.encode() not in output
+
+
+def test_a_record_without_anything_in_it_is_told_what_it_could_have(run: Run) -> None:
+    assert "--enabled or --disabled alone" in run("set", "service", "a", code=USAGE).stderr
+    assert "--enabled" not in run("set", "default", code=USAGE).stderr
 
 
 @pytest.mark.parametrize(

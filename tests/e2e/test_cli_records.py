@@ -170,6 +170,26 @@ def test_a_stale_tag_changes_nothing_and_tells_the_current_one(run: Run, replica
     run("set", "service", "not-there", "--probability", "0.125", "--if-match", "*", code=FAILED)
 
 
+def test_nothing_is_deleted_whose_tag_is_stale(run: Run) -> None:
+    def tag(*record: str) -> str:
+        (found,) = re.findall(r"^etag +(\S+)$", run("get", *record).stdout, re.MULTILINE)
+        return str(found)
+
+    for record, write in (
+        (("service", "going"), ("set", "service", "going", "--probability")),
+        (("policy", "going"), ("set", "policy", "going", "--pattern", "going", "--probability")),
+        (("default",), ("set", "default", "--probability")),
+        (("boost", "going"), ("boost", "going", "--for", "1h", "--probability")),
+    ):
+        run(*write, "0.5")
+        old = tag(*record)
+        run(*write, "0.25")
+        current = tag(*record)
+        assert current in run("delete", *record, "--if-match", old, code=FAILED).stderr
+        run("get", *record)
+        run("delete", *record, "--if-match", current)
+
+
 def test_delete_takes_records_away_and_says_what_is_uncovered(run: Run, replica: Replica) -> None:
     run("set", "service", "covered", "--probability", "0.5")
     assert "strategies file" in run("delete", "service", "covered", "--reason", "gone").stdout
@@ -204,6 +224,8 @@ def test_a_refused_value_names_its_field_and_the_cure(run: Run, replica: Replica
         assert field in refused.stderr
         assert refused.stdout == ""
     assert replica.api("GET", "/services/refused").status_code == 404
+    refused = run("set", "policy", "refused", "--pattern", "x", "--probability", "1", "--starts", "tomorrow", code=FAILED)
+    assert refused.stderr == "tracing-config: startsAt: must be an RFC 3339 instant with its zone, like 2026-12-01T00:00:00Z\n"
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
