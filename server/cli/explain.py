@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from server.cli.client import DEFAULT_URL, Server, Url, path_of
-from server.cli.output import AsJson, moment, number, print_json, say, say_table, strategy_text
+from server.cli.output import AsJson, moment, number, print_json, say, strategy_text
+from server.cli.table import say_table
 
 RETIRED = " (retired)"
 """How the names of clients end that nobody maintains any more."""

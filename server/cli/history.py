@@ -9,7 +9,8 @@ import typer
 from server.cli.client import DEFAULT_URL, Server, Url
 from server.cli.dry_run import say_difference
 from server.cli.failures import WrongUsage
-from server.cli.output import AsJson, counted, moment, print_json, say, say_table, tell
+from server.cli.output import AsJson, counted, moment, print_json, say, tell
+from server.cli.table import say_table
 
 PAGE = 1000
 

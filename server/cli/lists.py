@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from server.cli.client import DEFAULT_URL, Server, Url
-from server.cli.output import AsJson, moment, print_json, say_table, strategy_text, tell, yes_no
+from server.cli.output import AsJson, moment, print_json, strategy_text, tell, yes_no
+from server.cli.table import say_table
 
 commands = typer.Typer(name="list", help="List records.", no_args_is_help=True)
 

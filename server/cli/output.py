@@ -1,8 +1,8 @@
-"""How commands print: tables and colours on a terminal, plain aligned lines elsewhere, the server's JSON with ``--json``."""
+"""How commands print: colours on a terminal, plain lines elsewhere, the server's JSON with ``--json``."""
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print the server's JSON and nothing else.")]
 
 SHOWN_OPERATIONS = 5
-
-LAID_OUT_ROWS = 1000
-"""A longer table is printed as elsewhere on a terminal too: laying it out takes longer than reading it."""
 
 
 def print_json(value: object) -> None:
@@ -45,32 +42,12 @@ def say(text: str = "", style: str = "") -> None:
         return
     from rich.text import Text  # noqa: PLC0415
 
-    console_of(sys.stdout).print(Text(text, style), soft_wrap=True)
+    console_of(sys.stdout).print(Text(text, style))
 
 
 def tell(text: str) -> None:
     """A line for the reader that is no result: on standard error."""
     print(escaped(text), file=sys.stderr)
-
-
-def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns with headings."""
-    titles = [heading.upper() for heading in headings]
-    cells = [[escaped(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty() and len(cells) <= LAID_OUT_ROWS:
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in titles:
-            table.add_column(title, overflow="fold")
-        for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
-        console_of(sys.stdout).print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
-    for row in (titles, *cells):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @lru_cache(1)

@@ -9,7 +9,8 @@ import typer
 from server.cli.client import DEFAULT_URL, Url, checked_url, verification
 from server.cli.credential import is_loopback
 from server.cli.failures import Failed, WrongUsage
-from server.cli.output import AsJson, number, print_json, say, say_table
+from server.cli.output import AsJson, number, print_json, say
+from server.cli.table import say_table
 
 SECONDS = 10.0
 GRPC_PORT, HTTP_PORT = 14250, 5778

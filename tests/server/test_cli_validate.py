@@ -82,7 +82,8 @@ def test_piped_output_is_plain_and_on_a_terminal_it_is_coloured(tmp_path: Path) 
 
     ours, theirs = pty.openpty()
     try:
-        subprocess.run(command(path), env=environment, stdout=theirs, check=True, timeout=30)
+        wide = {**environment, "COLUMNS": "200"}
+        subprocess.run(command(path), env=wide, stdout=theirs, check=True, timeout=30)
         shown = os.read(ours, 65536).decode()
     finally:
         os.close(ours)
