@@ -99,7 +99,7 @@ def test_an_explanation_names_the_winner_and_every_loser_with_its_reason(replica
     shown = look(replica, "batch-1", "explain").json()
     found = [(each["source"], each["key"], each["outcome"], each["reason"]) for each in shown["candidates"]]
     assert found == [
-        ("policy", "all", "wins", "priority 20, the first of 2 matching policies that give a strategy"),
+        ("policy", "all", "wins", "priority 20, the first of 2 matching policies in force that give a strategy"),
         ("policy", "batch", "loses", "priority 10 against 20 of the policy 'all'"),
         ("policy", "health", "loses", "gives no strategy, operation rules alone"),
         ("policy", "later", "loses", "starts at 2100-01-01T00:00:00Z"),
