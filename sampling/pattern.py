@@ -79,6 +79,14 @@ class Pattern:
         return True
 
 
+def needles_of(name: str) -> set[str]:
+    """By which needles patterns that match a name may be found; by the empty one those that have none."""
+    needles = {name[at : at + NEEDLE] for at in range(len(name))}
+    needles.update([name[at : at + SHORT_NEEDLE] for at in range(len(name))])
+    needles.add("")
+    return needles
+
+
 def _runs(tokens: Sequence[str]) -> list[str]:
     """The literal texts between the wildcards."""
     return "".join(part if len(part) == 1 and part not in ("*", "?") else "\0" for part in tokens).split("\0")

@@ -1,10 +1,13 @@
 """Which policies match a service name, in the order in which they count."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 
-from sampling.pattern import NEEDLE, SHORT_NEEDLE, Pattern
+from sampling.pattern import Pattern, needles_of
 from sampling.records import Rules, SamplingPolicy
+
+_NO_NEEDLES = frozenset([""])
 
 
 class Policy:
@@ -55,7 +58,7 @@ class PolicyIndex:
         if policy is None:
             return
         prefix = policy.pattern.prefix
-        self._by_prefix[prefix].remove(name, self._needles.pop(name))
+        self._by_prefix[prefix].remove(policy, self._needles.pop(name))
         if not self._by_prefix[prefix].by_needle:
             del self._by_prefix[prefix]
 
@@ -68,12 +71,15 @@ class PolicyIndex:
 
     def matching(self, name: str, instant: float | None = None) -> list[Policy]:
         """Policies whose pattern matches, the winner first: those in their window, or without an instant all of them."""
+        needles = None
+        candidates: list[Policy] = []
+        for length in self._prefix_lengths:
+            if length <= len(name) and (bucket := self._by_prefix.get(name[:length])):
+                if needles is None and bucket.has_needles:
+                    needles = needles_of(name)
+                candidates += bucket.candidates(needles or _NO_NEEDLES)
         found = [
-            policy
-            for length in self._prefix_lengths
-            if length <= len(name) and (bucket := self._by_prefix.get(name[:length]))
-            for policy in bucket.candidates(name, length)
-            if (instant is None or policy.in_window(instant)) and policy.pattern.matches(name)
+            policy for policy in candidates if (instant is None or policy.in_window(instant)) and policy.pattern.matches(name)
         ]
         found.sort(key=by_rank)
         return found
@@ -82,32 +88,40 @@ class PolicyIndex:
 class _Bucket:
     """Policies that share a literal prefix, by a needle: a short text that only a name with it behind the prefix can match."""
 
-    __slots__ = ("by_needle",)
+    __slots__ = ("_patterns", "by_needle")
 
     def __init__(self) -> None:
         self.by_needle: dict[str, dict[str, Policy]] = {}
         """Those without any needle are under the empty one."""
+        self._patterns: dict[str, int] = {}
+        """How many patterns have a needle, whichever one they are under."""
 
     def add(self, policy: Policy) -> str:
-        """Take a policy; the needle that it is under, the rarest one until now."""
-        needle = min(policy.pattern.needles(), key=lambda needle: (len(self.by_needle.get(needle, ())), needle), default="")
-        self.by_needle.setdefault(needle, {})[policy.name] = policy
-        return needle
+        """Take a policy; the needle that it is under, the one of its own that fewest other patterns have."""
+        needles, patterns = policy.pattern.needles(), self._patterns
+        rarest = min(needles, key=lambda needle: (patterns.get(needle, 0), needle), default="")
+        for needle in needles:
+            patterns[needle] = patterns.get(needle, 0) + 1
+        self.by_needle.setdefault(rarest, {})[policy.name] = policy
+        return rarest
 
-    def remove(self, name: str, needle: str) -> None:
-        del self.by_needle[needle][name]
-        if not self.by_needle[needle]:
-            del self.by_needle[needle]
+    def remove(self, policy: Policy, under: str) -> None:
+        for needle in policy.pattern.needles():
+            self._patterns[needle] -= 1
+            if not self._patterns[needle]:
+                del self._patterns[needle]
+        del self.by_needle[under][policy.name]
+        if not self.by_needle[under]:
+            del self.by_needle[under]
 
-    def candidates(self, name: str, start: int) -> Collection[Policy]:
-        """Those that may match a name with the prefix, which ends at ``start``."""
-        by_needle = self.by_needle
-        if len(by_needle) == 1 and "" in by_needle:
-            return by_needle[""].values()
-        there = {name[at : at + NEEDLE] for at in range(start, len(name))}
-        there.update([name[at : at + SHORT_NEEDLE] for at in range(start, len(name))])
-        there.add("")
-        return [policy for needle in by_needle.keys() & there for policy in by_needle[needle].values()]
+    @property
+    def has_needles(self) -> bool:
+        return bool(self._patterns)
+
+    def candidates(self, needles: AbstractSet[str]) -> Iterator[Policy]:
+        """Those that may match a name with the prefix and these needles."""
+        for needle in self.by_needle.keys() & needles:
+            yield from self.by_needle[needle].values()
 
 
 def by_rank(policy: Policy) -> tuple[int, tuple[int, ...], str]:
