@@ -59,6 +59,7 @@ class Follower:
         self._mismatch_since: float | None = None
         self.problem: str | None = "the store has not answered yet"
         """Why the store cannot be followed right now; None while it is."""
+        self._abandoned: Point | None = None
         self.histories_lost = 0
         self.mismatches = 0
 
@@ -218,13 +219,15 @@ class Follower:
             )
 
     async def _go_back(self, head: Head, at: Point) -> None:
-        self.histories_lost += 1
-        _log.error(
-            "the store went back: commits that were served are gone, everything is loaded anew",
-            served=str(at),
-            head=str(head.point),
-            store=at.store_id,
-        )
+        if at != self._abandoned:  # The load may fail, and be tried again.
+            self._abandoned = at
+            self.histories_lost += 1
+            _log.error(
+                "the store went back: commits that were served are gone, everything is loaded anew",
+                served=str(at),
+                head=str(head.point),
+                store=at.store_id,
+            )
         await self._lost(at)
         await self._load(at)
 
