@@ -18,6 +18,11 @@ MAX_NAME_BYTES = 2048
 STRANGERS = 10_000
 """How many names without a record of their own are remembered."""
 
+SPARE = 1_000
+"""So many more are remembered for a while, where all were polled lately."""
+
+LET_GO_AT_ONCE = 16
+
 SHARED = 10_000
 """How many different answers are kept for sharing between names."""
 
@@ -52,8 +57,8 @@ class Answers:
         self._by_frame: dict[bytes, _Polled] = {}
         self._by_query: dict[bytes, _Polled] = {}
         self._by_name: dict[str, _Polled] = {}
-        self._configured: dict[str, _Polled] = {}
         # A plain dict is slow to find its first key after many were taken from its front.
+        self._configured: OrderedDict[str, _Polled] = OrderedDict()
         self._strangers: OrderedDict[str, _Polled] = OrderedDict()
         self._shared: dict[bytes, bytes] = {}
         self.totals: dict[tuple[Protocol, Outcome], int] = {
@@ -182,11 +187,16 @@ class Answers:
         self._make_room(ring, capacity)
         ring[polled.name] = polled
 
-    def _make_room(self, ring: "dict[str, _Polled]", capacity: int) -> None:
-        """Let go of the longest unpolled: a clock, which costs a poll one attribute and no reordering."""
-        while len(ring) >= capacity and ring:
-            polled = ring.pop(next(iter(ring)))
-            if polled.recent:
+    def _make_room(self, ring: "OrderedDict[str, _Polled]", capacity: int) -> None:
+        """Let go of the longest unpolled: a clock, which costs a poll one attribute and no reordering.
+
+        A few at a time, also where very many are too many since their records were deleted: polls wait meanwhile.
+        """
+        for _ in range(LET_GO_AT_ONCE):
+            if len(ring) < capacity or not ring:
+                return
+            _, polled = ring.popitem(last=False)
+            if polled.recent and len(ring) < capacity + SPARE:
                 polled.recent = False
                 ring[polled.name] = polled
             else:

@@ -8,7 +8,7 @@ import msgspec
 from sampling.records import DEFAULT_POLICY, Change, Key, Stored, owner_of
 from sampling.strategy import check_name
 from storage.checksum import MASK, record_hash
-from storage.errors import OwnedByAnother, PointMismatch, StoreUnavailable
+from storage.errors import OutOfScope, OwnedByAnother, PointMismatch, StoreUnavailable
 from storage.history import Difference
 from storage.interface import ABSENT, PRESENT, Head, Point, Terms, Write
 from storage.rows import BOOST_PREFIX
@@ -44,9 +44,11 @@ class Batch:
     """
 
     def __init__(self, writes: Sequence[Write], terms: Terms) -> None:
-        self.writes, self.terms = writes, terms
+        self.writes, self.terms = [*writes], terms
         self.commit_id = secrets.token_hex(8)
-        self.seconds = BATCH_SECONDS if len(writes) > 1 else SINGLE_SECONDS
+        self.is_single = len(writes) <= 1 and terms.undo_since is None
+        """Whether it is the write of one record, of which somebody waits for the answer."""
+        self.seconds = SINGLE_SECONDS if self.is_single else BATCH_SECONDS
         self.written: set[Key] = set()
         self.head: Head
         self.rows: list[ChangedRow] = []
@@ -113,19 +115,23 @@ class Batch:
             raise StoreUnavailable(f"the log does not have {since} any more, which this was worked out for; try again")
         return since
 
-    def undo(self, later: Iterable[Difference]) -> Sequence[Write]:
-        """Take in the writes that undo what commits changed after that point; those that are new in the batch.
+    def undo(self, later: Iterable[Difference]) -> Work:
+        """Take in the writes that undo what commits changed after that point, at the end of ``writes``.
 
         What the batch writes already it makes what it was before that point.
+
+        Raises:
+            OutOfScope: one of them is not for this writer.
         """
-        added = [
-            Write(difference.key, difference.before)
-            for difference in later
-            if difference.key.kind != "boost" and difference.key not in self.written
-        ]
-        self.writes = [*self.writes, *added]
-        self.written.update(write.key for write in added)
-        return added
+        may_write = self.terms.may_write
+        for difference in later:
+            key = difference.key
+            if key.kind != "boost" and key not in self.written:
+                if may_write is not None and not may_write(key):
+                    raise OutOfScope(key)
+                self.writes.append(Write(key, difference.before))
+                self.written.add(key)
+            yield
 
     def _check_terms(self, head: Head, current: Mapping[Key, Stored]) -> Work:
         if self.terms.store_id not in (None, head.point.store_id):

@@ -42,6 +42,14 @@ class OwnedByAnother(StoreError):
         super().__init__(f"{key.kind} {key.name!r} is managed by {owner!r}{more}")
 
 
+class OutOfScope(StoreError):
+    """Is raised by a commit that would have to undo what its writer may not write; nothing was changed."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        super().__init__(f"{key.kind} {key.name!r} was written meanwhile, and is not in the scope of this writer")
+
+
 class RevisionUnknown(StoreError):
     """Is raised when the log has no revision of this number."""
 

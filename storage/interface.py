@@ -1,6 +1,6 @@
 """What every store and every copy of it promises. The follower and the sidecar know nothing else of storage."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -89,6 +89,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     undo_since: Point | None = None
     """The point that the batch was worked out for. What was committed after it, boosts apart, is undone by the batch too."""
+
+    may_write: Callable[[Key], bool] | None = None
+    """Whose records may be undone beside the writes of the batch; None: all may."""
 
     store_id: str | None = None
     """The store that the writer knows: refused where another has taken its place."""

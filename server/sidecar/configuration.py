@@ -13,7 +13,7 @@ from server.sidecar.dry_run import dry_run
 from server.sidecar.errors import Problem, invalid_record
 from server.sidecar.requests import WriteQuery, expected_of
 from server.sidecar.route import Call
-from storage.errors import PointMismatch
+from storage.errors import OutOfScope, PointMismatch
 from storage.interface import PRESENT, Point, Terms, Write
 from storage.pacing import paced
 
@@ -83,6 +83,7 @@ async def commit(
         owner=owner,
         takeover=query.takeover,
         undo_since=undo_since,
+        may_write=None if identity.services is None else identity.may_write,
     )
     started = perf_counter()
     try:
@@ -91,6 +92,8 @@ async def commit(
         committed, served_here = await parts.follower.commit(writes, terms)
     except ValueError as error:
         raise invalid_record(error) from None
+    except OutOfScope as error:
+        raise _forbidden(call, error.key) from None
     point = committed.head.point
     if committed.changes:
         first = committed.changes[0]
@@ -108,13 +111,16 @@ async def commit(
 
 
 def _check_scope(call: WriteCall, writes: Sequence[Write]) -> Generator[None, None, None]:
-    identity = call.identity
     for write in writes:
-        if not identity.may_write(write.key):
-            detail = f"{identity.name} may write services and boosts like {', '.join(identity.services or ())} only"
-            detail += f", not {write.key.kind} {write.key.name!r}"
-            raise call.parts.authentication.forbidden(call.request, identity, detail)
+        if not call.identity.may_write(write.key):
+            raise _forbidden(call, write.key)
         yield
+
+
+def _forbidden(call: WriteCall, key: Key) -> Problem:
+    identity = call.identity
+    detail = f"{identity.name} may write services and boosts like {', '.join(identity.services or ())} only"
+    return call.parts.authentication.forbidden(call.request, identity, f"{detail}, not {key.kind} {key.name!r}")
 
 
 class Deleted(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -43,9 +43,10 @@ async def dry_run(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun
     Raises:
         ValueError, StoreError: as ``Store.commit``.
     """
-    async with parts.dry_runs:
+    if parts.follower.problem is None:
         with suppress(StoreError):
             await parts.follower.catch_up()
+    async with parts.dry_runs:
         return await _planned(parts, writes, terms)
 
 
@@ -75,7 +76,7 @@ async def _undo_later(parts: Parts, batch: Batch, head: Head) -> None:
         return
     if since.revision > head.point.revision:
         raise StoreUnavailable(f"this replica does not serve {since} yet, which this was worked out for; try again")
-    batch.undo((await parts.log().differences(since.revision, head.point.revision)).records)
+    await paced(batch.undo((await parts.log().differences(since.revision, head.point.revision)).records))
 
 
 def _current(catalog: Catalog, batch: Batch) -> Generator[None, None, dict[Key, Stored]]:

@@ -37,6 +37,7 @@ class InvalidField(Problem):
 STATUSES: dict[type[storage_errors.StoreError], tuple[int, str]] = {
     storage_errors.PointMismatch: (412, "point-mismatch"),
     storage_errors.OwnedByAnother: (409, "owned-by-another"),
+    storage_errors.OutOfScope: (403, "forbidden"),
     storage_errors.RevisionUnknown: (404, "not-found"),
     storage_errors.OutcomeUnknown: (503, "outcome-unknown"),
     storage_errors.StoreUnavailable: (503, "store-unavailable"),

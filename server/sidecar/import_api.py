@@ -161,7 +161,11 @@ async def _commit(call: Call[ImportQuery, bytes], records: Mapping[Key, bytes], 
         writes = await paced(_writes(records))
         deleted: dict[Key, str] = {}
         if call.query.mode == "replace":
-            await call.parts.follower.catch_up()  # Another replica may have written what the owner owns a moment ago.
+            try:
+                await call.parts.follower.catch_up()  # Another replica may have written what the owner owns a moment ago.
+            except StoreError:
+                if not call.query.dry_run:
+                    raise
             catalog, _ = await served.fork()
             deleted = await paced(_deleted(catalog, records, owner))
             silent = encode_record(SILENT_DEFAULT)

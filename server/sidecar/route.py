@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 from aiohttp import web
 
-from server.sidecar.errors import Problem
+from server.sidecar.errors import Problem, problem_response
 from server.sidecar.identity import Identity, Role
 from server.sidecar.parts import PARTS, Parts
 from server.sidecar.requests import MAX_BODY_BYTES, name_in_path, read_query, read_record
@@ -97,4 +97,14 @@ def register(app: web.Application, routes: Routes) -> None:
     """Let an application answer these routes; a path that takes GET takes no HEAD."""
     for route in routes:
         # A placeholder alone would not take names with braces.
-        app.router.add_route(route.method, re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path), route.respond)
+        path = re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path)
+        app.router.add_route(route.method, path, route.respond, expect_handler=_expect)
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """Let a client go on that waits for that before it sends its body."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return problem_response(Problem(417, "unknown-expectation", "Expect: only 100-continue is understood; remove it"))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # As the library's own: the answer itself has not begun.
+    return None

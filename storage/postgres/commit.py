@@ -8,7 +8,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from storage.commit import BEFORE_DOUBT, Batch
-from storage.errors import OutcomeUnknown, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
+from storage.errors import OutcomeUnknown, OutOfScope, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
 from storage.interface import Committed
 from storage.postgres.connection import (
     CONNECT_SECONDS,
@@ -99,7 +99,7 @@ class Writer:
             try:
                 try:
                     yield connection
-                except (PointMismatch, OwnedByAnother):
+                except (PointMismatch, OwnedByAnother, OutOfScope):
                     await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
                     raise
                 if connection.is_in_transaction():

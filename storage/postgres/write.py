@@ -110,7 +110,7 @@ async def write(connection: AnyConnection, batch: Batch) -> None:
 
     Raises what the driver raises, and what ``Batch.plan`` does.
     """
-    begin = BEGIN if len(batch.writes) == 1 else f"{BEGIN}; {_MORE_TIME}"
+    begin = BEGIN if batch.is_single else f"{BEGIN}; {_MORE_TIME}"
     if len(batch.writes) <= STAGED_ABOVE:
         await connection.execute(f"{begin}; {LOCK}")
         await _undo_later(connection, batch)
@@ -126,23 +126,23 @@ async def write(connection: AnyConnection, batch: Batch) -> None:
     planned_for = await _plan(connection, batch, _CURRENT_OF_STAGED)
     await connection.execute(LOCK)
     staged = len(batch.writes)
-    if added := await _undo_later(connection, batch):
+    await _undo_later(connection, batch)
+    if added := batch.writes[staged:]:
         await connection.copy_records_to_table("staged", records=_staged(added, first=staged))
     if added or (await read_head(connection)).point != planned_for:
         await _plan(connection, batch, _CURRENT_OF_STAGED)
     await _apply_rows(connection, batch, _APPLY_STAGED, [row.write for row in batch.rows])
 
 
-async def _undo_later(connection: AnyConnection, batch: Batch) -> Sequence[Write]:
+async def _undo_later(connection: AnyConnection, batch: Batch) -> None:
     """Take into the batch what undoes the commits after its point. The counter row must be held."""
     since = batch.terms.undo_since
     if since is None:
-        return ()
+        return
     head = await read_head(connection, since.revision)
-    if batch.overtaken(head) is None:
-        return ()
-    rows = await connection.fetch(DIFFERENCES, since.revision, head.point.revision)
-    return batch.undo(difference(*row) for row in rows)
+    if batch.overtaken(head) is not None:
+        rows = await connection.fetch(DIFFERENCES, since.revision, head.point.revision)
+        await paced(batch.undo(difference(*row) for row in rows))
 
 
 async def _plan(connection: AnyConnection, batch: Batch, current: str, *arguments: object) -> Point:

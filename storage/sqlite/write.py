@@ -47,14 +47,14 @@ class Attempt:
 
         Raises what the library raises, what ``Batch.plan`` does, StoreUnavailable and StoreUnusable.
         """
-        busy_seconds = BUSY_SECONDS if len(self.batch.writes) == 1 else BATCH_BUSY_SECONDS
+        busy_seconds = BUSY_SECONDS if self.batch.is_single else BATCH_BUSY_SECONDS
         connection.sql.execute(f"PRAGMA busy_timeout = {busy_seconds * 1000:.0f}")
         connection.sql.execute("BEGIN IMMEDIATE")
         try:
             since = self.batch.terms.undo_since
             head = read_head(connection, None if since is None else since.revision)
             if (point := self.batch.overtaken(head)) is not None:
-                self.batch.undo(read_differences(connection, head.point, point.revision, None).records)
+                paced_in_thread(self.batch.undo(read_differences(connection, head.point, point.revision, None).records))
             current = read_current(connection, self.batch.written | self.batch.terms.expected.keys())
             paced_in_thread(self.batch.plan(head, current))
             if self.batch.rows:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sampling.records import Key
-from storage.errors import OwnedByAnother, StoreUnavailable
+from storage.errors import OutOfScope, OwnedByAnother, StoreUnavailable
 from storage.history import LoggedStore
 from storage.interface import Terms, Write
 from tests.contract.conftest import OpenStore
@@ -80,6 +80,18 @@ async def test_a_rollback_among_many_writers_comes_out_at_its_revision(
         store.commit(writes, Terms(actor="me", undo_since=undone.head)),
     )
     assert (await store.differences(wanted.revision, committed.head.point.revision)).records == []
+
+
+@SIZES
+async def test_what_its_writer_may_not_write_is_not_undone_either_and_nothing_is_changed(store: LoggedStore, size: int) -> None:
+    since = (await commit(store, *batch(size))).head.point
+    await commit(store, service("s0", 0.9), boost("other"))
+    terms = Terms(actor="", undo_since=since, may_write=lambda key: key.name.startswith("s"))
+    assert [change.key.name for change in (await store.commit(batch(size), terms)).changes] == ["s0"]
+    head = (await commit(store, service("other"))).head.point
+    with pytest.raises(OutOfScope, match="other"):
+        await store.commit(batch(size), terms)
+    assert (await store.head()).point == head
 
 
 @SIZES

@@ -168,6 +168,7 @@ def test_a_stale_tag_changes_nothing_and_tells_the_current_one(run: Run, replica
     assert refused.stdout == ""
     assert replica.rate("tagged") == 0.25
     run("set", "service", "not-there", "--probability", "0.125", "--if-match", "*", code=FAILED)
+    assert "is no etag" in run("set", "service", "tagged", "--probability", "0.125", "--if-match", "1-abc", code=USAGE).stderr
 
 
 def test_nothing_is_deleted_whose_tag_is_stale(run: Run) -> None:

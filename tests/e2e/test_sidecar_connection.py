@@ -57,6 +57,26 @@ def test_an_encoding_that_cannot_be_read_is_a_problem(replica: Replica, encoding
     assert refused.json()["detail"].startswith("Content-Encoding: ")
 
 
+def test_what_is_expected_and_not_known_is_a_problem_that_repeats_nothing(replica: Replica) -> None:
+    refused = replica.api("PUT", "/services/a", content=b"{}", headers={"Expect": SECRET.decode()})
+    assert (refused.status_code, refused.headers["Content-Type"]) == (417, "application/problem+json")
+    assert SECRET not in refused.content
+
+
+def test_a_client_that_waits_for_it_is_told_to_send_its_body(replica: Replica) -> None:
+    body = b'{"samplingStrategy": {"type": "probabilistic", "param": 0.5}}'
+    head = (
+        f"PUT /api/v1/config/services/waits HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
+        f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", int(replica.sidecar_url.rpartition(":")[2])), 10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert replica.rate("waits") == 0.5
+
+
 def test_a_token_that_is_too_long_is_refused_as_that_with_its_line_in_the_log(replica: Replica) -> None:
     refused = replica.api("GET", "/services", headers={"Authorization": "Bearer " + "x" * 10_000})
     assert refused.status_code == 401

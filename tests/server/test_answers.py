@@ -11,7 +11,7 @@ from sampling.catalog import Catalog
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters, SamplingStrategyResponse
 from sampling.records import Change, Key, ServiceConfiguration, Stored, encode_record
 from sampling.strategy import EffectiveStrategy, OperationStrategy, SamplingStrategy
-from server.answers import SPELLINGS, STRANGERS, Answers, BadPoll, NotReady
+from server.answers import LET_GO_AT_ONCE, SPARE, SPELLINGS, STRANGERS, Answers, BadPoll, NotReady
 
 SEVEN = SamplingStrategy("ratelimiting", 7)
 EIGHT = SamplingStrategy("ratelimiting", 8)
@@ -126,17 +126,33 @@ def test_names_without_a_record_are_forgotten_when_there_are_too_many_the_longes
     answers = serving(catalog)
     for number in range(STRANGERS):
         answers.json(b"service=%d" % number)
-    answers.json(b"service=new")
-    # Room was made once, so from now on a poll keeps a name.
-    answers.json(b"service=5000")
-    for number in range(STRANGERS // 2 + 1000):
-        answers.json(b"service=newer-%d" % number)
     catalog.resolved.clear()
+    for number in range(2 * STRANGERS):
+        answers.json(b"service=newer-%d" % number)
+        if number % 100 == 0:
+            answers.json(b"service=5000")
+        assert number % 500 or len(answers.names()) <= STRANGERS + SPARE
 
-    answers.json(b"service=5000")
+    assert "5000" not in catalog.resolved
+    catalog.resolved.clear()
     answers.json(b"service=4999")
-
     assert catalog.resolved == ["4999"]
+
+
+def test_very_many_records_that_are_deleted_at_once_are_let_go_of_a_few_at_a_time() -> None:
+    names = [f"s{number}" for number in range(3 * SPARE)]
+    catalog = Resolving(names)
+    answers = serving(catalog)
+    for name in names:
+        answers.json(f"service={name}".encode())
+    catalog.apply([Change(Key("service", name), None) for name in names[10:]])
+    answers.serve(catalog)
+    remembered = len(answers.names())
+    while remembered > 2 * SPARE:
+        answers.serve(catalog, ["s1"])
+        answers.json(b"service=s1")
+        assert 0 < remembered - len(answers.names()) <= LET_GO_AT_ONCE
+        remembered = len(answers.names())
 
 
 def test_names_with_a_record_are_not_forgotten_for_those_without() -> None:

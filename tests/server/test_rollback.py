@@ -15,9 +15,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from server import follower
 from server.follower import Follower
 from server.sidecar import rollback_api
-from server.sidecar.errors import problem_middleware
+from server.sidecar.errors import Problem, problem_middleware
+from server.sidecar.identity import Identity
 from server.sidecar.parts import PARTS, Parts
-from server.sidecar.route import register
+from server.sidecar.route import ANYBODY, Call, register
 from storage.history import Differences, LoggedChange, LoggedStore, Revision, Wanted
 from storage.interface import Load, Terms
 from storage.sqlite import SqliteStore
@@ -59,7 +60,7 @@ Client = TestClient[web.Request, web.Application]
 
 @asynccontextmanager
 async def rolling_back(
-    folder: Path, interruptions: int = 0, *, tick: float = FAST
+    folder: Path, interruptions: int = 0, *, tick: float = FAST, identity: Identity = ANYBODY
 ) -> AsyncIterator[tuple[SqliteStore, InterruptedHistory, Client]]:
     """A store with one record, its history, and a client of the rollback on it; nobody is asked for a token."""
     store = SqliteStore(folder / "test.db")
@@ -69,9 +70,15 @@ async def rolling_back(
     async with following(store, tick=tick) as replica:
         await until(lambda: replica.served.published)
         history = InterruptedHistory(store, replica.follower, interruptions)
-        used = {"served": replica.served, "follower": replica.follower, "answers": replica.answers, "authentication": None}
+        used = {"served": replica.served, "follower": replica.follower, "answers": replica.answers}
+        used["authentication"] = SimpleNamespace(forbidden=lambda request, bearer, reason: Problem(403, "forbidden", reason))
         app = web.Application(middlewares=[problem_middleware])
-        register(app, [msgspec.structs.replace(route, role=None) for route in rollback_api.ROUTES])
+
+        async def roll_back(call: Call[Any, Any]) -> web.StreamResponse:
+            call.identity = identity
+            return await rollback_api.rollback(call)
+
+        register(app, [msgspec.structs.replace(route, role=None, handler=roll_back) for route in rollback_api.ROUTES])
         used |= {"store": store, "history": history, "log": lambda: history, "dry_runs": asyncio.Lock()}
         app[PARTS] = cast("Parts", SimpleNamespace(**used))
         async with TestClient(TestServer(app)) as client:
@@ -95,6 +102,17 @@ async def test_a_commit_in_between_is_rolled_back_too(tmp_path: Path, parameters
         else:
             assert (answer["revision"], answer["changed"]) == (3, 2)
             assert (await store.differences(0, None)).records == []
+
+
+@pytest.mark.parametrize("parameters", [{}, {"dryRun": "true"}])
+async def test_what_others_commit_meanwhile_is_refused_where_the_caller_may_not_write_it(
+    tmp_path: Path, parameters: dict[str, str]
+) -> None:
+    async with rolling_back(tmp_path, interruptions=1, identity=Identity("team", "editor", ("a*",))) as (store, _, client):
+        status, problem = await post(client, **parameters)
+        assert (status, problem["type"]) == (403, "urn:tracing-config:problem:forbidden")
+        assert "'meanwhile-0'" in problem["detail"]
+        assert (await store.head()).point.revision == 2
 
 
 async def commit_elsewhere(store: SqliteStore) -> None:
