@@ -114,24 +114,34 @@ async def write(connection: AnyConnection, batch: Batch) -> None:
     if len(batch.writes) <= STAGED_ABOVE:
         await connection.execute(f"{begin}; {LOCK}")
         await _undo_later(connection, batch)
-        keys = batch.written | batch.terms.expected.keys()
-        services = [key.name for key in keys if key.kind == "service"]
-        policies = [row_name(key) for key in keys if key.kind != "service"]
-        await _plan(connection, batch, _CURRENT, services, policies)
-        await _apply_rows(connection, batch, _APPLY_GIVEN, *_columns(batch))
-        return
-    await connection.execute(f"{begin}; {_STAGE}")
+        if len(batch.writes) <= STAGED_ABOVE:
+            keys = batch.written | batch.terms.expected.keys()
+            services = [key.name for key in keys if key.kind == "service"]
+            policies = [row_name(key) for key in keys if key.kind != "service"]
+            await _plan(connection, batch, _CURRENT, services, policies)
+            await _apply_rows(connection, batch, _APPLY_GIVEN, *_columns(batch))
+            return
+        await _stage(connection, batch)
+        await _plan(connection, batch, _CURRENT_OF_STAGED)
+    else:
+        await connection.execute(begin)
+        await _stage(connection, batch)
+        planned_for = await _plan(connection, batch, _CURRENT_OF_STAGED)
+        await connection.execute(LOCK)
+        staged = len(batch.writes)
+        await _undo_later(connection, batch)
+        if added := batch.writes[staged:]:
+            await connection.copy_records_to_table("staged", records=_staged(added, first=staged))
+        if added or (await read_head(connection)).point != planned_for:
+            await _plan(connection, batch, _CURRENT_OF_STAGED)
+    await _apply_rows(connection, batch, _APPLY_STAGED, [row.write for row in batch.rows])
+
+
+async def _stage(connection: AnyConnection, batch: Batch) -> None:
+    """Bring to the server every key that must be read, so also those that are expected to be at a tag and not written."""
+    await connection.execute(_STAGE)
     await connection.copy_records_to_table("staged", records=_staged(batch.writes))
     await connection.copy_records_to_table("staged", records=_expected(batch))
-    planned_for = await _plan(connection, batch, _CURRENT_OF_STAGED)
-    await connection.execute(LOCK)
-    staged = len(batch.writes)
-    await _undo_later(connection, batch)
-    if added := batch.writes[staged:]:
-        await connection.copy_records_to_table("staged", records=_staged(added, first=staged))
-    if added or (await read_head(connection)).point != planned_for:
-        await _plan(connection, batch, _CURRENT_OF_STAGED)
-    await _apply_rows(connection, batch, _APPLY_STAGED, [row.write for row in batch.rows])
 
 
 async def _undo_later(connection: AnyConnection, batch: Batch) -> None:
@@ -161,7 +171,7 @@ async def _staged(writes: Sequence[Write], first: int = 0) -> AsyncIterator[Sequ
 
 
 async def _expected(batch: Batch) -> AsyncIterator[Sequence[object]]:
-    """Keys that are expected to be at a tag and not written: they must be read too."""
+    """Keys that are expected to be at a tag and not written."""
     for key in batch.terms.expected.keys() - batch.written:
         yield None, key.kind, key.name, row_name(key), None
 

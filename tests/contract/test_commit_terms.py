@@ -52,6 +52,16 @@ async def test_a_batch_of_what_is_so_already_undoes_what_came_after_its_point(st
 
 
 @SIZES
+async def test_a_batch_undoes_also_far_more_than_it_writes(store: LoggedStore, size: int) -> None:
+    since = (await commit(store, *batch(size))).head.point
+    before = await bodies(store)
+    await commit(store, *(service(f"new-{number}") for number in range(1_500)), service("s0", 0.9))
+    await store.commit(batch(size), Terms(actor="", undo_since=since))
+    assert await bodies(store) == before
+    assert (await store.differences(since.revision, None)).records == []
+
+
+@SIZES
 async def test_a_batch_that_was_worked_out_for_another_history_is_refused_and_changes_nothing(
     store: LoggedStore, size: int
 ) -> None:
