@@ -103,7 +103,6 @@ def explain(catalog: Catalog, name: str, operation: str = "") -> Generator[None,
 def _candidates(catalog: Catalog, name: str, places: Sequence[Place], winner: Layer) -> Generator[None, None, list[Candidate]]:
     rivals = [place for place in places if place.policy and not place.silent and place.rules.sampling_strategy is not None]
     first = next((place.policy for place in rivals if (place.source, place.key) == (winner.source, winner.key)), None)
-    limited = winner.rules.sampling_strategy is not None and winner.rules.sampling_strategy.type == "ratelimiting"
     candidates = []
     policies = 0
     for place in places:
@@ -118,7 +117,7 @@ def _candidates(catalog: Catalog, name: str, places: Sequence[Place], winner: La
                 place.key,
                 place.rules.sampling_strategy,
                 "wins" if wins else "loses",
-                reason + _unheard_operations(place, limited=limited),
+                reason + _unheard_operations(place, winner),
                 place.revision,
                 None if place.policy is None else place.policy.pattern.text,
                 None if place.policy is None else place.policy.priority,
@@ -128,13 +127,13 @@ def _candidates(catalog: Catalog, name: str, places: Sequence[Place], winner: La
     return candidates
 
 
-def _unheard_operations(place: Place, *, limited: bool) -> str:
+def _unheard_operations(place: Place, winner: Layer) -> str:
     """What keeps the operation rules of a place that is heard from being heard too."""
     if place.silent or not place.rules.operation_strategies:
         return ""
     if place.operations_covered:
         return f"; {place.operations_covered}"
-    return "; its operation rules do not count beside a rate limit" if limited else ""
+    return "; its operation rules do not count beside a rate limit" if winner.limits_rate else ""
 
 
 def _won(catalog: Catalog, name: str, place: Place, rivals: int) -> str:

@@ -16,6 +16,12 @@ class Layer(NamedTuple):
     key: str
     rules: Rules
 
+    @property
+    def limits_rate(self) -> bool:
+        """Whether its strategy is a rate limit, beside which clients drop operations or the limit."""
+        strategy = self.rules.sampling_strategy
+        return strategy is not None and strategy.type == "ratelimiting"
+
 
 LAST_LAYER = Layer("fallback", "", Rules(FALLBACK))
 
@@ -31,8 +37,7 @@ def operation_layers(layers: Sequence[Layer]) -> list[tuple[Layer, tuple[Operati
     A rate-limited answer has none: clients would drop its limit. Duplicates within one layer are kept, as Jaeger keeps
     them; only a strategies file can hold them.
     """
-    strategy = winning_layer(layers).rules.sampling_strategy
-    if strategy is None or strategy.type == "ratelimiting":
+    if winning_layer(layers).limits_rate:
         return []
     given: list[tuple[Layer, tuple[OperationStrategy, ...]]] = []
     named: set[str] = set()

@@ -40,7 +40,7 @@ class OperationExplanation(msgspec.Struct, frozen=True, rename="camel"):
 
 def explain_operation(places: Sequence[Place], winner: Layer, operation: str) -> Generator[None, None, OperationExplanation]:
     """Explain one operation. ``winner`` gives the strategy of the service. Yields after each slice of work."""
-    limited = winner.rules.sampling_strategy is not None and winner.rules.sampling_strategy.type == "ratelimiting"
+    limited = winner.limits_rate
     first: OperationCandidate | None = None
     candidates: list[OperationCandidate] = []
     for place in places:

@@ -158,7 +158,8 @@ class Store(Protocol):
                 the default is deleted, or a text holds U+0000.
             PointMismatch: a record is not at its expected tag.
             OwnedByAnother: records belong to other owners.
-            StoreUnavailable: also where this is another store than the writer knows.
+            OutOfScope: what would have to be undone beside the batch is not for this writer.
+            StoreUnavailable: also where this is another store than the writer knows, or its log lacks ``undo_since``.
             OutcomeUnknown: the store could not say in time whether it committed.
         """
         ...

@@ -43,11 +43,16 @@ async def dry_run(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun
     Raises:
         ValueError, StoreError: as ``Store.commit``.
     """
+    await catch_up_unless_away(parts)
+    async with parts.dry_runs:
+        return await _planned(parts, writes, terms)
+
+
+async def catch_up_unless_away(parts: Parts) -> None:
+    """Serve what the store has now; what is served already will do while the store is away."""
     if parts.follower.problem is None:
         with suppress(StoreError):
             await parts.follower.catch_up()
-    async with parts.dry_runs:
-        return await _planned(parts, writes, terms)
 
 
 async def _planned(parts: Parts, writes: Sequence[Write], terms: Terms) -> DryRun:

@@ -12,7 +12,7 @@ from sampling.catalog import Catalog
 from sampling.records import DEFAULT_KEY, SILENT_DEFAULT, Change, Key, encode_record, owner_of
 from sampling.strategy import MAX_NAME_BYTES, check_name
 from server.sidecar.configuration import Written, commit, json_response
-from server.sidecar.dry_run import DryRun
+from server.sidecar.dry_run import DryRun, catch_up_unless_away
 from server.sidecar.errors import Problem, from_store, problem_response
 from server.sidecar.import_progress import ClientGone, Progress, Stage
 from server.sidecar.import_reading import Imported, ImportReading
@@ -161,11 +161,8 @@ async def _commit(call: Call[ImportQuery, bytes], records: Mapping[Key, bytes], 
         writes = await paced(_writes(records))
         deleted: dict[Key, str] = {}
         if call.query.mode == "replace":
-            try:
-                await call.parts.follower.catch_up()  # Another replica may have written what the owner owns a moment ago.
-            except StoreError:
-                if not call.query.dry_run:
-                    raise
+            # Another replica may have written what the owner owns a moment ago.
+            await (catch_up_unless_away(call.parts) if call.query.dry_run else call.parts.follower.catch_up())
             catalog, _ = await served.fork()
             deleted = await paced(_deleted(catalog, records, owner))
             silent = encode_record(SILENT_DEFAULT)
