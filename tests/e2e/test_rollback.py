@@ -316,13 +316,13 @@ def test_what_cannot_be_gone_back_to_is_refused_and_changes_nothing(
 
 
 def test_commits_of_others_meanwhile_are_rolled_back_too_or_come_after(replica: Replica) -> None:
-    """Each rollback that was answered 200 made, at its revision, exactly what was: no write slipped in between."""
+    """Each rollback made, at its revision, exactly what was: no write slipped in between, and none kept it from ending."""
     then = newest(replica)
     stop = threading.Event()
     written: list[int] = []
 
     def write() -> None:
-        while not stop.wait(0.02):  # Without any pause a rollback may be overtaken for as long as it tries.
+        while not stop.is_set():
             number = len(written)
             written.append(replica.put_rate(f"busy-{number % 7}", number % 997 / 1000).status_code)
 
@@ -334,12 +334,9 @@ def test_commits_of_others_meanwhile_are_rolled_back_too_or_come_after(replica: 
         stop.set()
         thread.join()
     assert set(written) <= {200}
-    done = [response.json()["revision"] for response in responses if response.status_code == 200]
-    refused = [response.json()["type"] for response in responses if response.status_code != 200]
-    assert done
-    assert set(refused) <= {"urn:tracing-config:problem:head-moved"}
-    for revision in done:
-        assert differing(replica, then, revision) == set()
+    assert [response.status_code for response in responses] == [200] * len(responses)
+    for response in responses:
+        assert differing(replica, then, response.json()["revision"]) == set()
     final = rollback(replica, then)
     assert final.status_code == 200
     assert differing(replica, then) == set()
