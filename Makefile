@@ -69,8 +69,9 @@ pins: ## Write requirements/*.txt from the ranges in pyproject.toml (ARGS=--upgr
 	&& PATH="$$tool/bin:$$PATH" \
 	&& $(COMPILE) $(ARGS) pyproject.toml --output-file requirements/runtime.txt \
 	&& $(COMPILE) $(ARGS) --group build --output-file requirements/build.txt \
-	&& $(COMPILE) $(ARGS) pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
-	@echo "requirements/runtime.txt, build.txt and dev.txt are up to date."
+	&& $(COMPILE) $(ARGS) pyproject.toml --extra s3 --constraint requirements/runtime.txt --output-file requirements/s3.txt \
+	&& $(COMPILE) $(ARGS) pyproject.toml --extra s3 --group dev --constraint requirements/s3.txt --output-file requirements/dev.txt
+	@echo "requirements/runtime.txt, s3.txt, build.txt and dev.txt are up to date."
 
 bench: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Measure the server beside what it compares with (needs h2load)
 	@$(BIN)/python -m bench $(ARGS)
