@@ -29,10 +29,10 @@ GENERATED := sampling/pb/$(PROTO)_pb2.py sampling/pb/$(PROTO)_pb2.pyi
 # The virtual path makes imports land in our package; what is on the wire keeps the names of the .proto.
 PROTOC = PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Isampling/pb=proto sampling/pb/$(PROTO).proto
 
-.PHONY: help setup run test check format proto pins bench clean
+.PHONY: help setup run test test-deployment check format proto pins bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.13 uses another Python, in an environment of its own; ARGS=\"...\" is passed on."
 
@@ -43,7 +43,10 @@ run: $(VENV)/.stamp-project ## Start the server (ARGS: options of `tracing-confi
 	@exec $(BIN)/tracing-config serve $(ARGS)
 
 test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest, like "-n 0 -x tests/storage")
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(if $(ARGS),,--ignore tests/deployment) $(ARGS)
+
+test-deployment: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests that take minutes: the image's build steps, rolling updates, ...
+	@$(BIN)/python -m pytest -n 0 tests/deployment $(ARGS)
 
 check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, generated code is fresh
 	$(BIN)/ruff check .
