@@ -43,7 +43,7 @@ run: $(VENV)/.stamp-project ## Start the server (ARGS: options of `tracing-confi
 	@exec $(BIN)/tracing-config serve $(ARGS)
 
 test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest, like "-n 0 -x tests/storage")
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(if $(ARGS),,--ignore tests/deployment) $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/deployment $(ARGS)
 
 test-deployment: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests that take minutes: the image's build steps, rolling updates, ...
 	@$(BIN)/python -m pytest -n 0 tests/deployment $(ARGS)
