@@ -4,14 +4,17 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from sampling.strategies_file import NO_FILE
 from server.answers import Answers
+from server.certificates import POLLS, SIDECAR, Certificate, load_certificates
 from server.copies import HOT_COPY_SECONDS, SNAPSHOT_SECONDS, CopyKeeper, RedisProbe, load_base
 from server.follower import PATIENCE_SECONDS, Follower
 from server.health import Health
@@ -24,6 +27,7 @@ from server.sidecar.auth import Authentication, admin_token_in
 from server.sidecar.parts import Parts
 from server.strategies_file import StrategiesFileWatch
 from server.telemetry.metrics import Metrics
+from server.tls_listener import Refusals
 from server.validation import Validation
 from storage.history import LoggedStore
 from storage.interface import Copies
@@ -49,6 +53,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         metrics = Metrics()
         authentication = Authentication(settings, _data_folder(settings), metrics.authentication_failures)
         authentication.load()
+        certificates = load_certificates(settings)
         ports = stack.enter_context(Ports(settings))
         answers = Answers()
         watch = await _strategies_file(settings)
@@ -78,14 +83,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             data_dir=settings.data_dir,
             redis=probe,
             strategies_file=watch,
+            certificates=tuple(certificates.values()),
         )
         metrics.expose(answers=answers, served=served, follower=follower, health=health, redis=probe is not None)
         background = [follower.run, *(keeper.run for keeper in keepers.values())]
+        background += [certificate.watch for certificate in certificates.values()]
         background += [part for part in (watch and watch.watch, probe and probe.run) if part]
         tasks = [asyncio.create_task(_kept_running(run)) for run in background]
         stack.push_async_callback(_cancel, tasks)
 
-        polls = _poll_server(settings, answers, ports)
+        polls = _poll_server(settings, answers, ports, certificates.get(POLLS), Refusals(metrics.refused_handshakes))
         stack.push_async_callback(polls.stop)
         await polls.start()
         parts = Parts(
@@ -103,7 +110,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         sidecar = Sidecar(parts)
         stack.push_async_callback(sidecar.close)
-        await sidecar.start(ports.sidecar[0], ports.metrics[0])
+        await sidecar.start(ports.sidecar[0], ports.metrics[0], certificates.get(SIDECAR))
         tasks.append(asyncio.create_task(_announce(served, follower, polls, store, ports.numbers())))
 
         await stop.wait()
@@ -170,15 +177,24 @@ def _hot_copy(settings: Settings) -> "HotCopy | None":
         raise SettingError(f"{PREFIX}REDIS_URL: {error}") from None
 
 
-def _poll_server(settings: Settings, answers: Answers, ports: Ports) -> PollServer:
+def _poll_server(
+    settings: Settings, answers: Answers, ports: Ports, certificate: Certificate | None, refusals: Refusals
+) -> PollServer:
+    construct: Callable[[Answers, Sequence[socket.socket], Sequence[socket.socket]], PollServer]
     if settings.poll_server == "grpcio":
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # Its core writes clients' mistakes to standard error.
         from server.polls.grpcio_server import GrpcioPollServer  # noqa: PLC0415 - 20 MB that only those who choose it pay
 
-        return GrpcioPollServer(answers, ports.grpc, ports.http)
-    from server.polls.asgi import AsgiPollServer  # noqa: PLC0415
+        construct = GrpcioPollServer
+    else:
+        from server.polls.asgi import AsgiPollServer  # noqa: PLC0415
 
-    return AsgiPollServer(answers, ports.grpc, ports.http)
+        construct = AsgiPollServer
+    if certificate is None:
+        return construct(answers, ports.grpc, ports.http)
+    from server.polls.tls import TlsPollServer  # noqa: PLC0415
+
+    return TlsPollServer(partial(construct, answers), ports.grpc, ports.http, certificate, refusals)
 
 
 async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:

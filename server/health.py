@@ -1,11 +1,13 @@
 """Is this process alive, is it ready for polls, and how are its parts: three questions, three answers."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sampling.strategies_file import StrategiesFile
 from server.answers import Answers
+from server.certificates import Certificate
 from server.copies import RedisProbe
 from server.follower import Follower
 from server.served import Served
@@ -32,9 +34,11 @@ class Health:
         data_dir: Path,
         redis: RedisProbe | None,
         strategies_file: StrategiesFileWatch | None,
+        certificates: Sequence[Certificate],
     ) -> None:
         self._answers, self._served, self._follower, self._store = answers, served, follower, store
         self._data_dir, self._redis, self._strategies_file = data_dir, redis, strategies_file
+        self.certificates = certificates
         self.stopping = False
         """Set at the first signal: readiness goes down, polls go on."""
 
@@ -60,6 +64,11 @@ class Health:
             }
         if self._strategies_file is not None:
             components["strategiesFile"] = self._file(self._strategies_file)
+        if self.certificates:
+            components["certificates"] = {
+                "status": _status(all(one.problem is None and not one.expired for one in self.certificates)),
+                "details": {one.use: one.report() for one in self.certificates},
+            }
         up = all(components[name]["status"] == "UP" for name in ("db", "diskSpace"))
         return {"status": _status(up), "components": components}
 

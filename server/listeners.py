@@ -1,7 +1,11 @@
 """Sockets to listen on: opened by us, once, so that servers can share them and hand them over."""
 
+import resource
 import socket
 from pathlib import Path
+
+RESERVED_DESCRIPTORS = 256
+"""File descriptors that connections leave to stores, sidecar and logs."""
 
 
 class CannotListen(Exception):
@@ -51,6 +55,14 @@ def backlog() -> int:
         return int(Path("/proc/sys/net/core/somaxconn").read_text())
     except (OSError, ValueError):
         return socket.SOMAXCONN
+
+
+def connections_limit(descriptors_each: int = 1) -> int:
+    """How many connections can be held at once, 0 for no limit."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return 0
+    return max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2) // descriptors_each
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:

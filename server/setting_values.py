@@ -34,6 +34,13 @@ def number_of(what: str, least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def patterns(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found):
+        raise ValueError(f"{text!r} has an empty name; give names like collector.example.org or *.example.org, between commas")
+    return found
+
+
 def seconds(text: str) -> float:
     try:
         number = float(text)

@@ -50,6 +50,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str | None = None
     strategies_file: Path | None = None
     poll_server: str = "h2corn"
+    poll_tls_cert: Path | None = None
+    """With it polls are over TLS, all of them."""
+
+    poll_tls_key: Path | None = None
+    poll_tls_client_ca: Path | None = None
+    """With it a client needs a certificate of these authorities."""
+
+    poll_tls_client_names: tuple[str, ...] = ()
+    sidecar_tls_cert: Path | None = None
+    """Of the metrics too."""
+
+    sidecar_tls_key: Path | None = None
+    sidecar_tls_client_ca: Path | None = None
+    sidecar_tls_client_names: tuple[str, ...] = ()
     admin_token: str | None = None
     tokens_file: Path | None = None
     """More tokens, by their hashes."""
@@ -91,6 +105,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         redis_url=read.secret("REDIS_URL", values_of.redis_url, None),
         strategies_file=read.value("STRATEGIES_FILE", Path, None),
         poll_server=read.value("POLL_SERVER", values_of.one_of("h2corn", "grpcio"), "h2corn"),
+        poll_tls_cert=read.value("POLL_TLS_CERT", Path, None),
+        poll_tls_key=read.value("POLL_TLS_KEY", Path, None),
+        poll_tls_client_ca=read.value("POLL_TLS_CLIENT_CA", Path, None),
+        poll_tls_client_names=read.value("POLL_TLS_CLIENT_NAMES", values_of.patterns, ()),
+        sidecar_tls_cert=read.value("SIDECAR_TLS_CERT", Path, None),
+        sidecar_tls_key=read.value("SIDECAR_TLS_KEY", Path, None),
+        sidecar_tls_client_ca=read.value("SIDECAR_TLS_CLIENT_CA", Path, None),
+        sidecar_tls_client_names=read.value("SIDECAR_TLS_CLIENT_NAMES", values_of.patterns, ()),
         admin_token=read.secret("ADMIN_TOKEN", values_of.admin_token, None),
         tokens_file=read.value("TOKENS_FILE", Path, None),
         jwt_secrets=read.secret("JWT_SECRETS", values_of.jwt_secrets, ()),
@@ -150,6 +172,8 @@ def _check_together(settings: Settings) -> None:
             f"{PREFIX}ADMIN_TOKEN: is required with PostgreSQL, where replicas must share one; "
             "set it, or name a file with it in TRACING_CONFIG_ADMIN_TOKEN_FILE"
         )
+    for kind in ("POLL", "SIDECAR"):
+        _check_tls(settings, f"{kind}_TLS_")
     taken: dict[int, str] = {}
     for name, ports in (
         ("GRPC_PORTS", settings.grpc_ports),
@@ -161,3 +185,17 @@ def _check_together(settings: Settings) -> None:
             if port and port in taken:
                 raise SettingError(f"{PREFIX}{name}: port {port} is also in {PREFIX}{taken[port]}; give each its own")
             taken[port] = name
+
+
+def _check_tls(settings: Settings, name: str) -> None:
+    def is_set(part: str) -> bool:
+        return bool(getattr(settings, f"{name}{part}".lower()))
+
+    for part, needed, reason in (
+        ("KEY", "CERT", "a key is of no use without its certificate"),
+        ("CERT", "KEY", "a certificate is of no use without its private key"),
+        ("CLIENT_CA", "CERT", "clients show certificates only over TLS"),
+        ("CLIENT_NAMES", "CLIENT_CA", "names count only in certificates of an authority"),
+    ):
+        if is_set(part) and not is_set(needed):
+            raise SettingError(f"{PREFIX}{name}{part}: {reason}; set {PREFIX}{name}{needed} too, or leave it out")

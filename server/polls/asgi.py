@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from h2corn import Config, RequestPolicy, Server
 
 from server.answers import Answers
-from server.listeners import listen
+from server.listeners import connections_limit, listen
 from server.polls.asgi_application import Application
 from server.polls.asgi_services import Services, ServicesApplication
 from server.polls.health_service import HealthService
@@ -27,9 +26,6 @@ from server.polls.interface import (
 )
 from server.polls.reflection_service import ReflectionService
 from server.polls.services import POLL
-
-RESERVED_DESCRIPTORS = 256
-"""File descriptors that connections leave to stores, sidecar and logs."""
 
 
 class AsgiPollServer:
@@ -89,7 +85,7 @@ class AsgiPollServer:
             timeout_keep_alive=IDLE_SECONDS,
             h2_timeout_response_stall=WRITE_SECONDS,
             h2_timeout_write=WRITE_SECONDS,
-            limit_connections=_connections(),
+            limit_connections=connections_limit(),  # More of them wait to be accepted.
             limit_request_line=MAX_REQUEST_LINE,
             limit_request_field_size=MAX_HEAD,
             limit_request_head_size=MAX_HEAD,
@@ -123,9 +119,3 @@ def _standard_error_silenced() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def _connections() -> int:
-    """How many connections are held at once, 0 for no limit; more of them wait to be accepted."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 0 if descriptors == resource.RLIM_INFINITY else max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2)

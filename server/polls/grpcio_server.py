@@ -60,12 +60,12 @@ class GrpcioPollServer:
         for reserved in self._grpc_sockets:
             # grpcio takes no descriptor, only an address. Linux lets it listen there beside our socket, which belongs to the
             # same user and does not listen itself.
-            host, port = reserved.getsockname()[:2]
-            address = f"[{host}]:{port}" if reserved.family == socket.AF_INET6 else f"{host}:{port}"
+            address = _address(reserved)
             try:
                 self._server.add_insecure_port(address)
             except RuntimeError:
-                raise CannotListen(f"cannot listen on port {port} of {host}: another program listens there") from None
+                _, port = reserved.getsockname()[:2]
+                raise CannotListen(f"cannot listen on port {port} ({address}): another program listens there") from None
         await self._server.start()
         await self._http.start()
 
@@ -81,6 +81,13 @@ class GrpcioPollServer:
         await asyncio.gather(*stopping)
         for reserved in self._grpc_sockets:
             reserved.close()
+
+
+def _address(reserved: socket.socket) -> str:
+    if reserved.family == socket.AF_UNIX:
+        return f"unix:{reserved.getsockname()}"
+    host, port = reserved.getsockname()[:2]
+    return f"[{host}]:{port}" if reserved.family == socket.AF_INET6 else f"{host}:{port}"
 
 
 class _Methods(grpc.GenericRpcHandler):

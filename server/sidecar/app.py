@@ -9,6 +9,7 @@ from typing import cast
 
 from aiohttp import hdrs, web
 
+from server.certificates import Certificate
 from server.listeners import backlog, listen
 from server.sidecar.actuator import METRICS_ROUTES
 from server.sidecar.connection import OPTIONS, SECURITY_HEADERS, Connection
@@ -16,6 +17,7 @@ from server.sidecar.errors import problem_middleware
 from server.sidecar.parts import PARTS, Parts
 from server.sidecar.route import register
 from server.sidecar.routes import ROUTES
+from server.tls_listener import Refusals, TlsListener
 
 GRACE_SECONDS = 5.0
 """How long requests in flight may take at a stop; the library waits twice as long for one that nobody reads."""
@@ -35,10 +37,11 @@ class Sidecar:
             app[PARTS] = parts
             # A signal, not a middleware: an answer that is sent in pieces has its headers on the way before it returns.
             app.on_response_prepare.append(_security_headers)
-        self._opened: list[tuple[asyncio.Server, web.AppRunner]] = []
+        self._refusals = Refusals(parts.metrics.refused_handshakes)
+        self._opened: list[tuple[Callable[[], Awaitable[None]], web.AppRunner]] = []
 
-    async def start(self, api: socket.socket, metrics: socket.socket) -> None:
-        """Answer requests that come in on these bound sockets.
+    async def start(self, api: socket.socket, metrics: socket.socket, certificate: Certificate | None = None) -> None:
+        """Answer requests that come in on these bound sockets, over TLS with a certificate.
 
         Raises:
             CannotListen: another program took a port meanwhile.
@@ -49,15 +52,24 @@ class Sidecar:
             await runner.setup()
             listen(listener)
             connections = partial(Connection, cast("web.Server", runner.server), loop=loop, **OPTIONS)
-            server = await loop.create_server(connections, sock=listener, backlog=backlog())
-            self._opened.append((server, runner))
+            if certificate is None:
+                server = await loop.create_server(connections, sock=listener, backlog=backlog())
+                self._opened.append((partial(_close, server), runner))
+            else:
+                accepting = TlsListener(listener, certificate, connections, self._refusals)
+                accepting.start()
+                self._opened.append((accepting.close, runner))
 
     async def close(self) -> None:
         """Finish what is in flight, then stop."""
         while self._opened:
-            server, runner = self._opened.pop()
-            server.close()
+            refuse, runner = self._opened.pop()
+            await refuse()
             await runner.cleanup()
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
 
 
 @web.middleware

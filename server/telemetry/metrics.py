@@ -37,6 +37,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.refused_handshakes = Counter(
+            "tracing_config_tls_refused",
+            "TLS handshakes that failed, of polls or of the sidecar and the metrics port.",
+            ["use"],
+            registry=self.registry,
+        )
         for reason in REASONS:  # All are there from the start, so that the first failure is an increase.
             self.authentication_failures.labels(reason)
 
@@ -73,6 +79,15 @@ class _State(Collector):
         yield _gauge("db_up", "1 while the store answers.", self._health.database_up)
         if self._redis:
             yield _gauge("redis_up", "1 while Redis answers.", self._health.redis_up)
+        if self._health.certificates:
+            expiry = GaugeMetricFamily(
+                "tracing_config_certificate_expiry_timestamp_seconds",
+                "Until when the certificate that is shown can be used.",
+                labels=["use"],
+            )
+            for certificate in self._health.certificates:
+                expiry.add_metric([certificate.use], certificate.leaf.not_after.timestamp())
+            yield expiry
         yield CounterMetricFamily(
             "tracing_config_histories_lost",
             "Times that the store lacked a served commit.",

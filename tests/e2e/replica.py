@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ TOKEN = "0123456789abcdef-test-token"
 WAIT_SECONDS = 20.0
 
 PLAIN: dict[str, Any] = {"verify": False}
-"""No request here is encrypted. Without this, reading the trusted certificates takes longer than the request, each time."""
+"""For requests that are not encrypted: reading the trusted certificates takes longer than the request, each time."""
 
 
 class Replica:
@@ -33,6 +34,7 @@ class Replica:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
+        self.trust = PLAIN
         self.environment = {
             "TRACING_CONFIG_GRPC_PORTS": str(free_port()),
             "TRACING_CONFIG_HTTP_PORTS": str(free_port()),
@@ -46,6 +48,11 @@ class Replica:
         self._lines: Queue[str | None] = Queue()
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread()
+
+    def trusted(self, context: ssl.SSLContext) -> Self:
+        """What its clients over TLS trust and show from now on."""
+        self.trust = {"verify": context}
+        return self
 
     def start(self, *, ready: bool = True) -> Self:
         """Start it and wait for the line that says it is ready (or, else, that it is open)."""
@@ -132,19 +139,22 @@ class Replica:
 
     @property
     def http_url(self) -> str:
-        return f"http://127.0.0.1:{self.environment['TRACING_CONFIG_HTTP_PORTS'].split(',')[0]}"
+        return f"{self._scheme('POLL')}://127.0.0.1:{self.environment['TRACING_CONFIG_HTTP_PORTS'].split(',')[0]}"
 
     @property
     def sidecar_url(self) -> str:
-        return f"http://127.0.0.1:{self.environment['TRACING_CONFIG_SIDECAR_PORT']}"
+        return f"{self._scheme('SIDECAR')}://127.0.0.1:{self.environment['TRACING_CONFIG_SIDECAR_PORT']}"
 
     @property
     def metrics_url(self) -> str:
-        return f"http://127.0.0.1:{self.environment['TRACING_CONFIG_METRICS_PORT']}"
+        return f"{self._scheme('SIDECAR')}://127.0.0.1:{self.environment['TRACING_CONFIG_METRICS_PORT']}"
+
+    def _scheme(self, kind: str) -> str:
+        return "https" if f"TRACING_CONFIG_{kind}_TLS_CERT" in self.environment else "http"
 
     def poll_http(self, service: str) -> dict[str, Any]:
         """The answer that an SDK gets over HTTP."""
-        response = httpx.get(f"{self.http_url}/sampling", params={"service": service}, timeout=5, **PLAIN)
+        response = httpx.get(f"{self.http_url}/sampling", params={"service": service}, timeout=5, **self.trust)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
@@ -166,19 +176,19 @@ class Replica:
         """A request to the configuration API, as admin."""
         headers = {"Authorization": f"Bearer {TOKEN}", **arguments.pop("headers", {})}
         url = f"{self.sidecar_url}/api/v1/config{path}"
-        return httpx.request(method, url, headers=headers, timeout=15, **PLAIN, **arguments)
+        return httpx.request(method, url, headers=headers, timeout=15, **self.trust, **arguments)
 
     def put_rate(self, service: str, rate: float, **arguments: Any) -> httpx.Response:
         body = {"samplingStrategy": {"type": "probabilistic", "param": rate}}
         return self.api("PUT", f"/services/{service}", json=body, **arguments)
 
     def health(self) -> dict[str, Any]:
-        report: dict[str, Any] = httpx.get(f"{self.sidecar_url}/actuator/health", timeout=5, **PLAIN).json()
+        report: dict[str, Any] = httpx.get(f"{self.sidecar_url}/actuator/health", timeout=5, **self.trust).json()
         return report
 
     def metrics(self) -> dict[str, float]:
         """Every sample by its name with labels."""
-        text = httpx.get(f"{self.metrics_url}/metrics", timeout=5, **PLAIN).text
+        text = httpx.get(f"{self.metrics_url}/metrics", timeout=5, **self.trust).text
         samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 

@@ -1,22 +1,33 @@
 """A running poll server of each kind."""
 
 import socket
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache, partial
+from pathlib import Path
 from typing import Protocol
 
 import grpc
 import pytest
+import trustme
+from prometheus_client import CollectorRegistry, Counter
 
 from sampling.catalog import Catalog
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters
 from sampling.records import Change, Key, ServiceConfiguration, Stored, encode_record
 from sampling.strategy import OperationStrategy, SamplingStrategy
 from server.answers import Answers
+from server.certificates import POLLS, Certificate
 from server.listeners import open_listener
 from server.polls.asgi import AsgiPollServer
 from server.polls.grpcio_server import GrpcioPollServer
 from server.polls.interface import PollServer
+from server.polls.tls import TlsPollServer
+from server.tls_files import TlsFiles
+from server.tls_listener import Refusals
+from tests.contract.polls.tls_tunnel import TlsTunnel
 
 POLL = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -39,9 +50,38 @@ class Construct(Protocol):
     ) -> PollServer: ...
 
 
-SERVERS: dict[str, Construct] = {"h2corn": AsgiPollServer, "grpcio": GrpcioPollServer}
+@cache
+def authority() -> trustme.CA:
+    return trustme.CA()
 
-EXEMPT = {"grpcio": ("Connect", "gRPC-Web", "gRPC and HTTP on one port")}
+
+def _over_tls(
+    construct: Construct,
+    answers: Answers,
+    grpc_sockets: Sequence[socket.socket],
+    http_sockets: Sequence[socket.socket],
+    grace_seconds: float = SECONDS,
+) -> PollServer:
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
+        issued = authority().issue_cert("127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(cert)
+        issued.private_key_pem.write_to_path(key)
+        certificate = Certificate(POLLS, TlsFiles("TEST_TLS", cert, key), ("h2", "http/1.1"))
+        certificate.load()
+    behind = partial(construct, answers, grace_seconds=grace_seconds)
+    refusals = Refusals(Counter("refused", "Refused.", ["use"], registry=CollectorRegistry()))
+    return TlsPollServer(behind, grpc_sockets, http_sockets, certificate, refusals)
+
+
+SERVERS: dict[str, Construct] = {
+    "h2corn": AsgiPollServer,
+    "grpcio": GrpcioPollServer,
+    "h2corn over TLS": partial(_over_tls, AsgiPollServer),
+    "grpcio over TLS": partial(_over_tls, GrpcioPollServer),
+}
+
+EXEMPT = {name: ("Connect", "gRPC-Web", "gRPC and HTTP on one port") for name in SERVERS if name.startswith("grpcio")}
 """What a server need not do, and nothing else."""
 
 
@@ -52,7 +92,8 @@ class Polls:
         self.answers = Answers()
         self.catalog = Catalog()
         sockets = open_listener("127.0.0.1", 0), open_listener("127.0.0.1", 0)
-        self.grpc_port, self.http_port = (listener.getsockname()[1] for listener in sockets)
+        self.ports = [int(listener.getsockname()[1]) for listener in sockets]
+        self.grpc_port, self.http_port = self.ports
         self.server = construct(self.answers, sockets[:1], sockets[1:], grace_seconds)
 
     @property
@@ -94,7 +135,21 @@ async def running(construct: Construct, *, loaded: bool = True, grace_seconds: f
     if loaded:
         polls.answers.serve(polls.catalog)
     await polls.server.start()
+    tunnels = await _tunnels(polls) if isinstance(polls.server, TlsPollServer) else []
     try:
         yield polls
     finally:
         await polls.server.stop()
+        for tunnel in tunnels:
+            await tunnel.close()
+
+
+async def _tunnels(polls: Polls) -> list[TlsTunnel]:
+    """Clients of the suite need not know that the server speaks TLS."""
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    tunnels = [TlsTunnel(context), TlsTunnel(context)]
+    polls.grpc_port = await tunnels[0].open(polls.grpc_port)
+    polls.http_port = await tunnels[1].open(polls.http_port)
+    return tunnels

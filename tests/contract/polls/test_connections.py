@@ -118,7 +118,7 @@ async def test_a_stop_closes_idle_connections_and_lets_nobody_in(construct: Cons
         assert raw.ended
         await stopping
         assert time.monotonic() - started < SECONDS / 2
-        for port in (polls.http_port, polls.grpc_port):
+        for port in polls.ports:
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", port)
 
@@ -138,7 +138,7 @@ async def test_a_server_may_be_stopped_twice_and_without_a_start(construct: Cons
 async def test_nobody_is_let_in_before_the_start(construct: Construct) -> None:
     polls = Polls(construct, SECONDS)
     try:
-        for port in (polls.http_port, polls.grpc_port):
+        for port in polls.ports:
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", port)
     finally:
