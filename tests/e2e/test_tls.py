@@ -13,6 +13,7 @@ import pytest
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters
 from tests.e2e.certificates import Authority, Issued, shown_serial
 from tests.e2e.replica import Replica, poll
+from tests.e2e.test_start_errors import refused
 from tests.waiting import eventually
 
 POLL_SERVERS = ("h2corn", "grpcio")
@@ -29,7 +30,7 @@ def tls(kind: str, issued: Issued, authority: Authority | None = None, names: st
 def s_client(address: str, *arguments: str) -> str:
     """What ``openssl s_client`` says of a handshake."""
     command = ["openssl", "s_client", "-connect", address, *arguments]
-    return subprocess.run(command, input="", capture_output=True, text=True, timeout=20, check=False).stdout
+    return subprocess.run(command, input=b"", capture_output=True, timeout=20, check=False).stdout.decode(errors="replace")
 
 
 def ask(replica: Replica, credentials: grpc.ChannelCredentials) -> float:
@@ -104,7 +105,7 @@ def test_only_clients_with_a_certificate_of_the_authority_and_a_name_that_is_lis
             assert ask(replica, authority.channel_credentials(client)) == 0.001
             assert httpx.get(f"{replica.http_url}/sampling?service=shop", verify=authority.context(client)).status_code == 200
 
-        refused: list[tuple[Issued | None, str]] = [
+        strangers: list[tuple[Issued | None, str]] = [
             (None, "the client sent no certificate"),
             (authority.client("old.shop.example.org", days=-1), "the client's certificate has expired"),
             (
@@ -116,7 +117,7 @@ def test_only_clients_with_a_certificate_of_the_authority_and_a_name_that_is_lis
                 "the client's certificate is for billing.example.org, which is not in TRACING_CONFIG_POLL_TLS_CLIENT_NAMES",
             ),
         ]
-        for stranger, reason in refused:
+        for stranger, reason in strangers:
             with pytest.raises(grpc.RpcError):
                 ask(replica, authority.channel_credentials(stranger))
             with pytest.raises(httpx.TransportError):
@@ -125,7 +126,7 @@ def test_only_clients_with_a_certificate_of_the_authority_and_a_name_that_is_lis
             told = replica.wait_for_event(is_refusal)
             assert (told["level"], told["use"], told["remote"], told["reason"]) == ("WARNING", "polls", "127.0.0.1", reason)
 
-        assert replica.metrics()['tracing_config_tls_refused_total{use="polls"}'] >= 2 * len(refused)
+        assert replica.metrics()['tracing_config_tls_refused_total{use="polls"}'] >= 2 * len(strangers)
 
 
 def test_a_client_that_is_refused_again_and_again_is_logged_once_a_minute(tmp_path: Path) -> None:
@@ -211,3 +212,48 @@ async def test_a_certificate_that_cannot_be_used_leaves_the_last_good_one_and_he
         await eventually(lambda: shown_serial(replica.grpc_address) == second.serial)
         assert replica.health()["components"]["certificates"]["status"] == "UP"
         assert "problem" not in replica.health()["components"]["certificates"]["details"]["polls"]
+
+
+@pytest.mark.parametrize(("spoil", "problem"), SPOILT)
+@pytest.mark.parametrize("kind", BOTH_KINDS)
+def test_a_certificate_that_cannot_be_used_stops_the_start_with_its_setting(
+    tmp_path: Path, kind: str, spoil: Spoil, problem: str
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    issued = authority.server(tmp_path / "certs")
+    spoil(issued.cert, issued.key, authority)
+
+    line = refused(tmp_path / "data", **tls(kind, issued))
+
+    assert re.fullmatch(f"tracing-config: TRACING_CONFIG_{kind}_TLS{problem}.*", line)
+    assert "hunter2" not in line
+    assert not (tmp_path / "data" / "tracing-config.db").exists()
+
+
+def test_a_client_authority_without_certificates_stops_the_start(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    issued = authority.server(tmp_path / "certs")
+    authority.file.write_text("no certificates")
+
+    line = refused(tmp_path / "data", **tls("POLL", issued, authority))
+
+    assert "TRACING_CONFIG_POLL_TLS_CLIENT_CA" in line
+    assert "holds no PEM certificates" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [("KEY", "CERT"), ("CERT", "KEY"), ("CLIENT_CA", "CERT"), ("CLIENT_NAMES", "CLIENT_CA")],
+)
+def test_a_setting_that_is_of_no_use_without_another_names_it(tmp_path: Path, given: str, missing: str) -> None:
+    authority = Authority(tmp_path / "authority")
+    issued = authority.server(tmp_path / "certs")
+    settings = tls("POLL", issued, authority, "a.example.org") if given == "CLIENT_NAMES" else tls("POLL", issued)
+    settings[f"TRACING_CONFIG_POLL_TLS_{given}"] = settings.get(f"TRACING_CONFIG_POLL_TLS_{given}", str(authority.file))
+    del settings[f"TRACING_CONFIG_POLL_TLS_{missing}"]
+    if given == "CLIENT_CA":
+        del settings["TRACING_CONFIG_POLL_TLS_KEY"]
+
+    line = refused(tmp_path / "data", **settings)
+
+    assert re.match(f"tracing-config: TRACING_CONFIG_POLL_TLS_{given}: .* set TRACING_CONFIG_POLL_TLS_{missing} too", line)
