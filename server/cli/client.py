@@ -1,7 +1,6 @@
 """The command line's side of the configuration API."""
 
 import os
-import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -12,6 +11,7 @@ import typer
 from server.cli.credential import credential_for, is_loopback
 from server.cli.failures import Failed, WrongUsage, problem_text
 from server.cli.output import tell
+from server.cli.trust import verification
 
 if TYPE_CHECKING:
     import httpx
@@ -164,14 +164,6 @@ def path_of(kind: str, name: str | None = None, *, polled: bool = False) -> str:
         return f"/config/{below}/{quote(name, safe='', errors='surrogateescape' if polled else 'strict')}"
     except UnicodeEncodeError:
         raise WrongUsage(f"the name of a {kind} must be valid UTF-8 text, and {name!r} is not") from None
-
-
-def verification(url: str) -> ssl.SSLContext:
-    """How certificates are verified: by the system's authorities, or those that ``SSL_CERT_FILE`` names.
-
-    They are not read where nothing is encrypted, which would take longer than the request.
-    """
-    return ssl.create_default_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _prepared(client: "httpx.Client", method: str, url: str, **request: Any) -> "httpx.Request":

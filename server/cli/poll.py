@@ -6,11 +6,12 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from server.cli.client import DEFAULT_URL, Url, checked_url, verification
+from server.cli.client import DEFAULT_URL, Url, checked_url
 from server.cli.credential import is_loopback
 from server.cli.failures import Failed, WrongUsage
 from server.cli.output import AsJson, number, print_json, say
 from server.cli.table import say_table
+from server.cli.trust import channel_credentials, verification
 
 SECONDS = 10.0
 GRPC_PORT, HTTP_PORT = 14250, 5778
@@ -22,7 +23,10 @@ def poll(
     over_http: Annotated[bool, typer.Option("--http", help="Ask over HTTP, not over gRPC.")] = False,
     at: Annotated[
         str | None,
-        typer.Option("--at", help="A poll port, like localhost:14250; without it that of the host in --url."),
+        typer.Option(
+            "--at",
+            help="A poll port, like localhost:14250, or https://localhost:14250 over TLS; else that of the host in --url.",
+        ),
     ] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -30,8 +34,10 @@ def poll(
     """Ask a poll port as an SDK would, and print the strategy."""
     host = urlsplit(checked_url(url)).hostname or ""
     host = f"[{host}]" if ":" in host else host
-    if at is not None and "://" in at and not over_http:
-        raise WrongUsage(f"--at: {at!r} is a URL; give it with --http, or a host and port for gRPC")
+    if at is not None and "://" in at and not over_http and not at.startswith("https://"):
+        raise WrongUsage(
+            f"--at: {at!r} is a URL; give it with --http, or a host and port for gRPC (https:// before it for TLS)"
+        )
     if at is not None:
         _check_address(at, over_http=over_http)
     if over_http:
@@ -109,8 +115,10 @@ def _over_grpc(address: str, service: str) -> dict[str, Any]:
         request = sampling_pb2.SamplingStrategyParameters(serviceName=service)
     except ValueError:
         raise WrongUsage("the name is not valid UTF-8 text, which gRPC needs; ask with --http") from None
-    options = [("grpc.enable_http_proxy", int(not is_loopback(f"http://{address}")))]
-    with grpc.insecure_channel(address, options) as channel:
+    secure, place = address.startswith("https://"), address.removeprefix("https://").rstrip("/")
+    options = [("grpc.enable_http_proxy", int(not is_loopback(f"http://{place}")))]
+    opened = grpc.secure_channel(place, channel_credentials(), options) if secure else grpc.insecure_channel(place, options)
+    with opened as channel:
         method = channel.unary_unary(
             "/jaeger.api_v2.SamplingManager/GetSamplingStrategy",
             request_serializer=sampling_pb2.SamplingStrategyParameters.SerializeToString,

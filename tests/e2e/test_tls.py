@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters
 from tests.e2e.certificates import Authority, Issued, shown_serial
+from tests.e2e.command_line import FAILED, USAGE, runner
 from tests.e2e.replica import Replica, poll
 from tests.e2e.test_start_errors import refused
 from tests.waiting import eventually
@@ -159,6 +161,24 @@ def test_health_and_metrics_tell_when_each_certificate_ends(tmp_path: Path) -> N
     assert told["details"]["sidecar"]["clientCertificates"] == "required"
     ends = {use: metrics[f'tracing_config_certificate_expiry_timestamp_seconds{{use="{use}"}}'] for use in told["details"]}
     assert ends["polls"] == ends["sidecar"] > 2_000_000_000
+
+
+def test_the_command_line_trusts_and_shows_what_its_variables_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    issued, client = authority.server(tmp_path / "certs"), authority.client("admin.example.org")
+    settings = {**tls("POLL", issued, authority), **tls("SIDECAR", issued, authority)}
+    with Replica(tmp_path / "data", **settings).start() as replica:
+        run = partial(runner(replica), SSL_CERT_FILE=str(authority.file))
+        shown = {"TRACING_CONFIG_CLIENT_CERT": str(client.cert), "TRACING_CONFIG_CLIENT_KEY": str(client.key)}
+
+        run("set", "service", "shop", "--probability", "0.5", **shown)
+        for at in (["--at", f"https://{replica.grpc_address}"], ["--http", "--at", replica.http_url]):
+            assert "shop gets probability 0.5" in run("poll", "shop", *at, **shown).output
+
+        for arguments in (["get", "service", "shop"], ["poll", "shop", "--at", f"https://{replica.grpc_address}"]):
+            run(*arguments, code=FAILED)
+        half = run("get", "service", "shop", code=USAGE, TRACING_CONFIG_CLIENT_KEY=str(client.key))
+        assert "TRACING_CONFIG_CLIENT_CERT: is not set" in half.output
 
 
 Spoil = Callable[[Path, Path, Authority], None]
