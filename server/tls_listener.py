@@ -81,7 +81,7 @@ class TlsListener:
         self,
         listener: socket.socket,
         certificate: Certificate,
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], asyncio.BaseProtocol],
         refusals: Refusals,
     ) -> None:
         self._listener, self._certificate = listener, certificate
