@@ -57,6 +57,7 @@ class AsgiPollServer:
 
     def set_serving(self, serving: bool) -> None:
         self._health.set_serving(serving)
+        self._application.leaving = not serving
 
     async def stop(self) -> None:
         self._health.close()

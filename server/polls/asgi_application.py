@@ -5,7 +5,7 @@ A plain poll costs one ``receive``, messages that are built beforehand, and no o
 
 from urllib.parse import quote
 
-from h2corn import HTTPResponseStart, HTTPResponseTrailers, HTTPScope, Receive, ReceiveMessage, Scope, Send
+from h2corn import HTTPResponseStart, HTTPResponseTrailers, HTTPScope, Receive, ReceiveMessage, Scope, Send, SendMessage
 
 from server.answers import Answers, BadPoll, NotReady
 from server.polls.asgi_services import ServicesApplication
@@ -14,6 +14,7 @@ from server.polls.refusals import Refusal, method_not_allowed, refusal
 from server.polls.services import METHODS, POLL
 
 CONTENT_TYPE = b"content-type"
+CLOSE = (b"connection", b"close")
 GRPC = (CONTENT_TYPE, b"application/grpc")
 GRPC_PROTO = (CONTENT_TYPE, b"application/grpc+proto")
 GRPC_WEB = (CONTENT_TYPE, b"application/grpc-web")
@@ -43,11 +44,15 @@ class Application:
     def __init__(self, answers: Answers, services: ServicesApplication) -> None:
         self._answers = answers
         self._services = services
+        self.leaving = False
+        """Whether each answer over HTTP/1.1 ends its connection. HTTP/2 has a frame for that, sent at the stop."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
+        if self.leaving and scope["http_version"] == "1.1":
+            send = _last(send)
         method = scope["method"]
         if method == "POST":
             headers = scope["headers"]
@@ -107,6 +112,17 @@ class Application:
         # connectrpc breaks on a header that is no UTF-8; it needs none of those.
         scope["headers"] = [(name, value) for name, value in scope["headers"] if value.isascii()]
         await self._services(scope, receive, send)
+
+
+def _last(send: Send) -> Send:
+    """For an answer after which its connection is closed, and which says so."""
+
+    async def send_last(message: SendMessage) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], CLOSE]}  # Not in place: answers share theirs.
+        await send(message)
+
+    return send_last
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:

@@ -71,6 +71,7 @@ class GrpcioPollServer:
 
     def set_serving(self, serving: bool) -> None:
         self._health.set_serving(serving)
+        self._http.leaving = not serving
 
     async def stop(self) -> None:
         self._health.close()

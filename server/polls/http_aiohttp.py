@@ -31,6 +31,8 @@ class HttpPolls:
     def __init__(self, answers: Answers, sockets: Sequence[socket.socket]) -> None:
         self._answers = answers
         self._sockets = sockets
+        self.leaving = False
+        """Whether each answer ends its connection."""
         self._server: web.Server | None = None
         self._listening: list[asyncio.Server] = []
 
@@ -60,6 +62,12 @@ class HttpPolls:
             await self._server.shutdown(grace_seconds)
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
+        response = self._response(request)
+        if self.leaving:
+            response.force_close()
+        return response
+
+    def _response(self, request: web.BaseRequest) -> web.Response:
         if request.method not in ("GET", "HEAD"):
             return _refuse(method_not_allowed("GET, HEAD"))
         # As the client sent it: aiohttp's own query string is decoded already.

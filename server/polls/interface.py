@@ -44,7 +44,11 @@ class PollServer(Protocol):
         """
 
     def set_serving(self, serving: bool) -> None:
-        """Tell clients that ask for health whether to come here. Polls are answered either way. At first: no."""
+        """Tell clients whether to come here: those that ask for health, and, when told no, each HTTP/1.1 client by an answer
+        that ends its connection. A connection that a stop closes may have a request on its way.
+
+        Polls are answered either way. At first health says no, and connections are kept.
+        """
 
     async def stop(self) -> None:
         """Refuse connections from now on, end open streams, let polls under way finish, then close every connection.

@@ -35,8 +35,8 @@ class Sidecar:
         register(self._metrics, METRICS_ROUTES)
         for app in (self._api, self._metrics):
             app[PARTS] = parts
-            # A signal, not a middleware: an answer that is sent in pieces has its headers on the way before it returns.
-            app.on_response_prepare.append(_security_headers)
+            # Signals, not middlewares: an answer that is sent in pieces has its headers on the way before it returns.
+            app.on_response_prepare.extend((_security_headers, _end_connection))
         self._refusals = Refusals(parts.metrics.refused_handshakes)
         self._opened: list[tuple[Callable[[], Awaitable[None]], web.AppRunner]] = []
 
@@ -88,3 +88,10 @@ async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def _security_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(SECURITY_HEADERS)
+
+
+async def _end_connection(request: web.Request, response: web.StreamResponse) -> None:
+    """From the first signal to stop on: a connection that is closed at the end may have a request on its way."""
+    if request.app[PARTS].health.stopping:
+        response.headers[hdrs.CONNECTION] = "close"
+        response.force_close()

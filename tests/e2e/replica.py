@@ -35,6 +35,8 @@ class Replica:
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.trust = PLAIN
+        self.program = ROOT
+        """The folder that its packages are in: another one for another version."""
         self.environment = {
             "TRACING_CONFIG_GRPC_PORTS": str(free_port()),
             "TRACING_CONFIG_HTTP_PORTS": str(free_port()),
@@ -59,7 +61,7 @@ class Replica:
         self._lines = Queue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "server"],
-            cwd=ROOT,
+            cwd=self.program,
             env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

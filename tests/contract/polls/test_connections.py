@@ -101,6 +101,28 @@ async def test_a_stop_tells_watching_clients_not_to_come_and_ends_every_stream(c
         assert await reflection.read() is grpc.aio.EOF
 
 
+async def test_polls_of_a_server_that_is_leaving_end_their_http1_connections_and_say_so(polls: Polls) -> None:
+    """Whoever polls while a server drains is gone before it closes what is left, where a poll may be on its way."""
+    for serving, ends in ((True, False), (False, True), (True, False)):
+        polls.server.set_serving(serving)
+        for target in (b"/?service=shop", b"/?no=service"):
+            async with RawHttp1.open(polls.http_port) as http:
+                _, headers, _ = await http.get(target)
+                assert (headers.get("connection", "").lower() == "close") == ends
+                if ends:
+                    assert await http.ended() == b""
+                else:
+                    await http.get(target)
+
+
+async def test_polls_of_a_server_that_is_leaving_keep_their_http2_connection_until_the_stop(polls: Polls) -> None:
+    polls.server.set_serving(False)
+    async with RawHttp2.open(polls.grpc_port) as raw:
+        for _ in range(2):
+            headers, body = await raw.response(raw.request(POLL, frame(b"\x0a\x04shop")))
+            assert (headers["grpc-status"], body) == ("0", frame(DEFAULT_BYTES))
+
+
 async def test_a_stop_closes_idle_connections_and_lets_nobody_in(construct: Construct) -> None:
     async with (
         running(construct) as polls,
