@@ -13,6 +13,7 @@ import grpc
 import httpx
 
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters, SamplingStrategyResponse
+from tests.e2e.certificates import Authority
 from tests.e2e.replica import PLAIN
 
 DEADLINE_SECONDS = 1.0
@@ -32,11 +33,17 @@ class PollLoad:
     What a client library does by itself, such as a new connection after a GOAWAY, is the client's. Nothing else is repeated.
     """
 
-    def __init__(self, grpc_address: str, http_address: str, services: list[str], check: Check) -> None:
+    def __init__(
+        self, grpc_address: str, http_address: str, services: list[str], check: Check, authority: Authority | None = None
+    ) -> None:
+        """Polls over TLS where an authority is to be trusted."""
         self.failures: list[str] = []
         self.cancelled = 0
         """gRPC polls on kept connections that the server cancelled; they are no failures here."""
         self._grpc_address, self._http_address = grpc_address, http_address
+        self._credentials = None if authority is None else authority.channel_credentials()
+        self._trust = PLAIN if authority is None else {"verify": authority.context()}
+        self._http_scheme = "http" if authority is None else "https"
         self._services = itertools.cycle(services)
         self._check = check
         self._slowest: dict[str, float] = {}
@@ -134,14 +141,17 @@ class PollLoad:
 
     def _channel(self) -> grpc.aio.Channel:
         # Otherwise all channels of this process would share one connection.
-        return grpc.aio.insecure_channel(self._grpc_address, options=[("grpc.use_local_subchannel_pool", 1)])
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._grpc_address, options=options)
+        return grpc.aio.secure_channel(self._grpc_address, self._credentials, options=options)
 
     @asynccontextmanager
     async def _http(self, limits: httpx.Limits) -> AsyncIterator[Ask]:
-        async with httpx.AsyncClient(limits=limits, timeout=DEADLINE_SECONDS, **PLAIN) as client:
+        async with httpx.AsyncClient(limits=limits, timeout=DEADLINE_SECONDS, **self._trust) as client:
 
             async def ask(service: str) -> float:
-                response = await client.get(f"http://{self._http_address}/sampling", params={"service": service})
+                response = await client.get(f"{self._http_scheme}://{self._http_address}/sampling", params={"service": service})
                 response.raise_for_status()
                 answer: dict[str, Any] = json.loads(response.content)
                 return float(answer["probabilisticSampling"]["samplingRate"])
