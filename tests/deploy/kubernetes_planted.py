@@ -34,7 +34,7 @@ MISTAKES: Mapping[tuple[str, str], Sequence[Mistake]] = {
         Mistake("name: metrics", "name: metric", "ports"),
         Mistake("GracePeriodSeconds: 60", "GracePeriodSeconds: 30", "stop"),
         Mistake("labels:\n        app: tracing-config", "labels:\n        app: tracing", "selectors"),
-        Mistake("  strategy:\n", "  replicas: 2\n  strategy:\n", "references"),
+        Mistake("replicas: 2", "replicas: 1", "references"),
         Mistake("AccountName: tracing-config-sa", "AccountName: tracing-config", "references"),
         Mistake("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "restricted"),
         Mistake("enableServiceLinks: false", "enableServiceLinks: true", "restricted"),

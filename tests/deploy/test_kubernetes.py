@@ -44,6 +44,13 @@ def test_the_base_has_standard_resources_only(rendered: Callable[[str], Manifest
     assert not kinds & {"CronJob", "PersistentVolumeClaim"}
 
 
+def test_the_base_has_two_replicas_and_in_production_the_autoscaler_says_how_many(
+    rendered: Callable[[str], Manifests],
+) -> None:
+    found = [rendered(name).one("Deployment", "tracing-config")["spec"].get("replicas") for name in ("base", "production")]
+    assert found == [2, None]
+
+
 def test_one_replica_on_sqlite_needs_nothing_that_is_not_applied(rendered: Callable[[str], Manifests]) -> None:
     manifests = rendered("sqlite-single")
     settings = kubernetes_program_checks.settings_of(manifests)
