@@ -128,6 +128,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+class StoreSettings(msgspec.Struct, frozen=True):
+    """Where the store is: all that commands need which work on it without a server."""
+
+    data_dir: Path
+    database_url: str | None
+
+
+def read_store_settings(environment: Mapping[str, str]) -> StoreSettings:
+    """Read and check where the store is, and nothing that only a server needs. Raises SettingError."""
+    read = _Reader(environment)
+    return StoreSettings(
+        data_dir=read.value("DATA_DIR", Path, Path("var")),
+        database_url=read.secret("DATABASE_URL", values_of.database_url, None),
+    )
+
+
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment

@@ -1,8 +1,12 @@
 """Every way a store can fail its caller. Drivers' own exceptions never leave their adapter."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from sampling.records import Key
+
+if TYPE_CHECKING:
+    from storage.interface import Point
 
 
 class StoreError(Exception):
@@ -72,3 +76,15 @@ class ContentMismatch(StoreError):
 
 class CopyInvalid(StoreError):
     """Is raised when the bytes of a copy are damaged, cut, or of another format."""
+
+
+class BackupInvalid(StoreError):
+    """Is raised when a file is no backup, a damaged one, or one that this program cannot read."""
+
+
+class HeadMoved(StoreError):
+    """Is raised by a restore when the store is not at the point that was expected; nothing was changed."""
+
+    def __init__(self, point: "Point | None", expected: "Point | None") -> None:
+        self.point = point
+        super().__init__(f"the store is at {point or 'no point'}, not at {expected or 'no point'}")

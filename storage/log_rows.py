@@ -72,8 +72,11 @@ ORDER BY {first}.revision DESC, changes.position DESC LIMIT {limit:d}
 """SQLite searches the first table first, and need not sort by what it has in order there."""
 
 
-def logged_query(wanted: Wanted, limit: int) -> tuple[str, list[str | int | datetime]]:
-    """The query for the changes that are wanted, as ``logged_change`` takes them, and its parameters."""
+def logged_query(wanted: Wanted, limit: int, *, instant: str = "created_at") -> tuple[str, list[str | int | datetime]]:
+    """The query for the changes that are wanted, as ``logged_change`` takes them, and its parameters.
+
+    ``instant``: what instants are compared with.
+    """
     parameters: list[str | int | datetime] = []
     conditions = ""
 
@@ -90,8 +93,8 @@ def logged_query(wanted: Wanted, limit: int) -> tuple[str, list[str | int | date
     add("actor = {0}", wanted.actor)
     add("substr(commit_id, 1, length(CAST({0} AS text))) = {0}", wanted.commit_id)
     add("changes.revision = {0}", wanted.revision)
-    add("created_at >= {0}", wanted.since)
-    add("created_at < {0}", wanted.until)
+    add(instant + " >= {0}", wanted.since)
+    add(instant + " < {0}", wanted.until)
     add("(changes.revision, changes.position) < ({0}, {1})", *(wanted.older_than or ()))
     first, second = "changes", "revisions"
     if wanted.kind in {"policy", "boost"}:

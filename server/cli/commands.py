@@ -7,7 +7,23 @@ import typer
 from typer.core import TyperGroup
 
 from server.cli import apply as applying
-from server.cli import boost, delete, explain, get, history, lists, poll, rollback, set, store, token, transfer, validate  # noqa: A004 - a command
+from server.cli import (
+    backup,
+    boost,
+    delete,
+    explain,
+    get,
+    history,
+    lists,
+    poll,
+    restore,
+    rollback,
+    set,  # noqa: A004 - a command
+    store,
+    token,
+    transfer,
+    validate,
+)
 from server.cli.failures import Failed
 from server.cli.output import tell
 
@@ -17,7 +33,7 @@ PANELS = {
     RECORDS: ("get", "set", "delete", "list", "boost"),
     WHY: ("explain", "poll"),
     PAST: ("history", "diff", "rollback"),
-    WHOLE: ("export", "import", "apply"),
+    WHOLE: ("export", "import", "apply", "backup", "restore"),
     SERVER: ("serve", "validate", "token", "store"),
 }
 """The order in which help shows the commands."""
@@ -94,6 +110,7 @@ for group, panel, example in (
     (lists.commands, RECORDS, "list services --name check"),
     (token.commands, SERVER, "token create ci --role editor"),
     (store.commands, SERVER, "store accept"),
+    (backup.commands, WHOLE, "backup --upload s3://exalt-backups/tracing-config/"),
 ):
     commands.add_typer(group, rich_help_panel=panel, epilog=f"Example: tracing-config {example}")
 
@@ -107,6 +124,7 @@ for name, command, panel, example in (
     ("export", transfer.export, WHOLE, "export --output backup.json"),
     ("import", transfer.import_, WHOLE, "import strategies.json --dry-run"),
     ("apply", applying.apply, WHOLE, "apply -f sampling --owner payments --prune"),
+    ("restore", restore.restore, WHOLE, "restore backup.jsonl.gz --dry-run"),
     ("serve", serve, SERVER, "serve"),
     ("validate", validate.validate, SERVER, "validate strategies.json --strict"),
 ):

@@ -9,8 +9,8 @@ from storage.postgres.connection import Connection
 SECONDS = 60.0
 """For waiting until another replica has migrated, and for each migration."""
 
-_LOCK = 0x74726163696E67
-"""The number of our advisory lock."""
+LOCK = 0x74726163696E67
+"""The number of our advisory lock. Whoever holds it knows that nobody makes the schema meanwhile."""
 
 
 async def migrate(connection: Connection, known: Sequence[Migration], *, create: bool = True) -> None:
@@ -22,11 +22,11 @@ async def migrate(connection: Connection, known: Sequence[Migration], *, create:
     encoding = connection.get_settings().server_encoding
     if encoding != "UTF8":
         raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
-    while pending(known, await _applied(connection), create=create):
+    while pending(known, await applied(connection), create=create):
         async with connection.transaction(isolation="read_committed"):
             await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=SECONDS)
-            for migration in pending(known, await _applied(connection), create=create)[:1]:
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=SECONDS)
+            for migration in pending(known, await applied(connection), create=create)[:1]:
                 await connection.execute(migration.sql, timeout=SECONDS)
                 await connection.execute(
                     "INSERT INTO schema_migrations (number, name, checksum, oldest_program) VALUES ($1, $2, $3, $4)",
@@ -40,7 +40,8 @@ SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND pg_t
 """
 
 
-async def _applied(connection: Connection) -> Sequence[Applied]:
+async def applied(connection: Connection) -> Sequence[Applied]:
+    """What was run on the database; nothing where there is no store. Raises what the driver raises."""
     if not await connection.fetchval(_IS_MIGRATED):
         return []
     rows = await connection.fetch("SELECT number, checksum, oldest_program FROM schema_migrations ORDER BY number")

@@ -114,7 +114,7 @@ _TRANSIENT = {
 
 _CURES = {
     "SQLITE_CANTOPEN": "make the folder and the file readable and writable, or choose another data folder",
-    "SQLITE_CORRUPT": "restore a backup, or move the file away to start anew",
+    "SQLITE_CORRUPT": "move the file away, then restore a backup or start anew",
     "SQLITE_NOTADB": "this is no SQLite database: move it away, or choose another data folder",
     "SQLITE_PERM": "make the file readable and writable",
     "SQLITE_READONLY": "make the file and its folder writable",

@@ -32,7 +32,7 @@ Row = TypeVar("Row")
 
 def read_logged(connection: Connection, wanted: Wanted, limit: int) -> Sequence[LoggedChange]:
     """As ``History.logged``. Raises what the library raises."""
-    query, parameters = logged_query(wanted, limit)
+    query, parameters = logged_query(wanted, limit, instant="rtrim(created_at, 'Z')")
     texts = [_instant(each) if isinstance(each, datetime) else each for each in parameters]
     changes: list[LoggedChange] = []
     size = 0
@@ -104,6 +104,6 @@ def _revision(revision: int, commit_id: str, created_at: str, *rest: Any) -> Rev
 
 
 def _instant(instant: datetime) -> str:
-    """What ``created_at``, in whole milliseconds, can be compared with: a finer instant comes after its millisecond."""
-    text = instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
-    return text + ("~" if instant.microsecond % 1000 else "Z")
+    """What ``created_at`` without its Z can be compared with, in milliseconds or, restored from PostgreSQL, finer."""
+    text = instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return text.rstrip("0").rstrip(".")

@@ -8,6 +8,9 @@ from typing import Any
 
 import asyncpg
 
+import storage.backup
+import storage.postgres.backup
+import storage.sqlite.backup
 from storage.history import LoggedStore
 from storage.postgres import PostgresStore
 from storage.sqlite import SqliteStore
@@ -21,6 +24,10 @@ class Database(ABC):
         """A store on it that is not open yet."""
 
     @abstractmethod
+    def whole(self) -> storage.backup.Database:
+        """It as backups see it."""
+
+    @abstractmethod
     async def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement through the driver."""
 
@@ -31,6 +38,9 @@ class SqliteDatabase(Database):
 
     def new_store(self) -> SqliteStore:
         return SqliteStore(self.path)
+
+    def whole(self) -> storage.sqlite.backup.SqliteDatabase:
+        return storage.sqlite.backup.SqliteDatabase(self.path)
 
     async def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
@@ -43,6 +53,9 @@ class PostgresDatabase(Database):
 
     def new_store(self) -> PostgresStore:
         return PostgresStore(self.url)
+
+    def whole(self) -> storage.postgres.backup.PostgresDatabase:
+        return storage.postgres.backup.PostgresDatabase(self.url)
 
     async def ask(self, sql: str) -> list[tuple[Any, ...]]:
         connection = await asyncpg.connect(self.url, timeout=10, command_timeout=30)

@@ -1,0 +1,144 @@
+"""A PostgreSQL database as a whole, for backups."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import chain, groupby, islice
+
+import asyncpg
+
+from storage.backup import ACCEPT, SET_POINT, TABLES, TARGET, Backup, Dump, Row, Table, Target, check_schema, check_target
+from storage.errors import OutcomeUnknown, StoreUnusable
+from storage.interface import Head, Point
+from storage.migrate import migrations
+from storage.postgres.connection import (
+    DRIVER_ERRORS,
+    READ_SETTINGS,
+    WRITE_SETTINGS,
+    Connection,
+    connect,
+    public_address,
+    translated,
+)
+from storage.postgres.migrate import LOCK, applied, migrate
+from storage.postgres.reader import CHANNEL, begin_snapshot, chunks
+
+STEP_SECONDS = 60.0
+"""For each step: counting a table, emptying it, some thousand rows, the commit."""
+
+COPIED_ROWS = 5000
+"""Rows that are sent at once."""
+
+_TIME = {"statement_timeout": "60000", "idle_in_transaction_session_timeout": "60000"}
+_READ = READ_SETTINGS | _TIME
+_WRITE = WRITE_SETTINGS | _TIME | {"lock_timeout": "10000"}
+
+# Readers go on with what was there before; whoever commits waits.
+_NOBODY_COMMITS = "LOCK TABLE store, accepted_stores IN EXCLUSIVE MODE"
+
+_NEWS = f"ANALYZE {', '.join(table.name for table in TABLES)}; NOTIFY {CHANNEL}"
+
+
+class PostgresDatabase:
+    """A ``storage.backup.Database``. ``url`` as for ``PostgresStore``; raises ValueError for one that is none."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, url: str) -> None:
+        self.address = public_address(url)
+        self._url = url
+
+    @asynccontextmanager
+    async def dump(self) -> AsyncIterator[Dump]:
+        async with self._connected(_READ) as connection:
+            with translated():
+                try:
+                    check_schema("postgres", await applied(connection))
+                except StoreUnusable as error:
+                    raise StoreUnusable(f"{self.address}: {error}") from None
+                _, head = await begin_snapshot(connection)
+                rows = {table.name: await connection.fetchval(table.count) for table in TABLES}
+            yield _Dump(connection, head, rows)
+
+    async def target(self, revision: int) -> Target | None:
+        async with self._connected(_READ) as connection:
+            with translated():
+                if not (known := await applied(connection)):
+                    return None
+                check_schema("postgres", known, older=True)
+                return await _target(connection, revision)
+
+    async def restore(self, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+        async with self._connected(_WRITE) as connection:
+            with translated():
+                transaction = connection.transaction(isolation="read_committed")
+                await transaction.start()
+                await _replace(connection, backup, over, restored)
+            try:
+                await transaction.commit()
+            except DRIVER_ERRORS as error:
+                raise OutcomeUnknown(backup.manifest.commit_id) from error
+
+    @asynccontextmanager
+    async def _connected(self, settings: dict[str, str]) -> AsyncIterator[Connection]:
+        """A connection; for reading also to a standby. What was not committed at its end is taken back."""
+        with translated():
+            try:
+                connection = await connect(self._url, settings, writable=True, query_seconds=STEP_SECONDS)
+            except asyncpg.TargetServerAttributeNotMatched:
+                if settings is _WRITE:
+                    raise
+                connection = await connect(self._url, settings, writable=False, query_seconds=STEP_SECONDS)
+        try:
+            yield connection
+        finally:
+            with suppress(*DRIVER_ERRORS):
+                await connection.close(timeout=1)
+
+
+class _Dump:
+    """A ``storage.backup.Dump`` over an open read transaction."""
+
+    def __init__(self, connection: Connection, head: Head, rows: Mapping[str, int]) -> None:
+        self.head, self.rows = head, rows
+        self._connection = connection
+
+    async def __aiter__(self) -> AsyncIterator[tuple[Table, Sequence[Row]]]:
+        for table in TABLES:
+            async for rows in chunks(self._connection, table.select):
+                yield table, [tuple(row) for row in rows]
+
+
+async def _target(connection: Connection, revision: int) -> Target | None:
+    row = await connection.fetchrow(TARGET, revision)
+    return Target(Point(*row[:3]), row[3]) if row else None
+
+
+async def _replace(connection: Connection, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+    """All but the COMMIT. Raises what the driver raises, and as ``Database.restore``."""
+    manifest = backup.manifest
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+    is_empty = not (known := await applied(connection))
+    check_schema("postgres", known, older=True)
+    await migrate(connection, migrations("postgres"))
+    await connection.execute(_NOBODY_COMMITS)
+    before = None if is_empty else await _target(connection, manifest.revision)
+    check_target(before, over)
+    accepted = [row["store_id"] for row in await connection.fetch("SELECT store_id FROM accepted_stores")]
+    for table in TABLES:
+        await connection.execute(table.delete)
+    for table, rows in _together(backup):
+        await connection.copy_records_to_table(table.name, records=rows, columns=table.columns, timeout=STEP_SECONDS)
+        restored(len(rows))
+    if before is not None and before.point.store_id != manifest.store_id:
+        accepted.append(before.point.store_id)
+    await connection.executemany(ACCEPT, [(store_id,) for store_id in accepted])
+    await connection.execute(SET_POINT, manifest.store_id, manifest.revision)
+    await connection.execute(_NEWS)
+
+
+def _together(backup: Backup) -> Iterator[tuple[Table, Sequence[Row]]]:
+    """The rows in larger pieces: each is a round trip."""
+    for table, chunks_of_table in groupby(backup, lambda chunk: chunk[0]):
+        rows = chain.from_iterable(rows for _, rows in chunks_of_table)
+        while piece := list(islice(rows, COPIED_ROWS)):
+            yield table, piece

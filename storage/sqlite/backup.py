@@ -1,0 +1,141 @@
+"""An SQLite file as a whole, for backups. Calls block: it is for programs that do nothing else meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from storage.backup import ACCEPT, SET_POINT, TABLES, TARGET, Backup, Dump, Row, Table, Target, check_schema, check_target
+from storage.errors import StoreUnusable
+from storage.interface import Head, Point
+from storage.migrate import migrations, pending
+from storage.rows import CHUNK_ROWS
+from storage.sqlite.connection import Connection, translated
+from storage.sqlite.migrate import applied, run
+from storage.sqlite.read import read_head
+
+BUSY_SECONDS = 10.0
+"""How long a restore waits for another process's commit."""
+
+
+class SqliteDatabase:
+    """A ``storage.backup.Database``. A restore makes the file where it is missing; nothing else does."""
+
+    name = "SQLite"
+
+    def __init__(self, path: Path) -> None:
+        self.address = f"sqlite://{path.absolute()}"
+        self._path = path.absolute()
+
+    @asynccontextmanager
+    async def dump(self) -> AsyncIterator[Dump]:
+        with translated(self._path):
+            if not self._path.exists():
+                raise StoreUnusable(f"{self._path}: there is no store; is this the right folder?")
+            with self._connected() as connection:
+                connection.sql.execute("BEGIN")
+                try:
+                    check_schema("sqlite", applied(connection.sql))
+                except StoreUnusable as error:
+                    raise StoreUnusable(f"{self._path}: {error}") from None
+                rows = {table.name: connection.sql.execute(table.count).fetchone()[0] for table in TABLES}
+                yield _Dump(connection, read_head(connection), rows)
+
+    async def target(self, revision: int) -> Target | None:
+        with translated(self._path):
+            if not self._path.exists():
+                return None
+            with self._connected() as connection:
+                connection.sql.execute("BEGIN")
+                if not (known := applied(connection.sql)):
+                    return None
+                check_schema("sqlite", known, older=True)
+                return _target(connection, revision)
+
+    async def restore(self, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+        manifest = backup.manifest
+        with translated(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connected() as connection:
+                sql = connection.sql
+                sql.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+                sql.execute("BEGIN IMMEDIATE")
+                known = applied(sql)
+                check_schema("sqlite", known, older=True)
+                before = _target(connection, manifest.revision) if known else None
+                check_target(before, over)
+                for migration in pending(migrations("sqlite"), known, create=True):
+                    run(sql, migration)
+                accepted = sql.execute("SELECT store_id FROM accepted_stores").fetchall()
+                for table in TABLES:
+                    sql.execute(table.delete)
+                for table, rows in backup:
+                    sql.executemany(_insert(table), (_to_sql(row) for row in rows))
+                    restored(len(rows))
+                    await asyncio.sleep(0)  # Here Ctrl-C is heard.
+                if before is not None and before.point.store_id != manifest.store_id:
+                    accepted.append((before.point.store_id,))
+                sql.executemany(ACCEPT, ({"1": store_id} for (store_id,) in accepted))
+                sql.execute(SET_POINT, {"1": manifest.store_id, "2": manifest.revision})
+                connection.check_in_place()
+                sql.execute("COMMIT")
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection, which takes back at its end what was not committed."""
+        connection = Connection(self._path)
+        connection.open()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class _Dump:
+    """A ``storage.backup.Dump`` over an open read transaction."""
+
+    def __init__(self, connection: Connection, head: Head, rows: Mapping[str, int]) -> None:
+        self.head, self.rows = head, rows
+        self._connection = connection
+
+    async def __aiter__(self) -> AsyncIterator[tuple[Table, Sequence[Row]]]:
+        for table in TABLES:
+            cursor = self._connection.sql.execute(table.select)
+            instants = [index for index, column in enumerate(table.columns) if column.endswith("_at")]
+            while rows := cursor.fetchmany(CHUNK_ROWS):
+                yield table, [_from_sql(row, instants) for row in rows]
+                await asyncio.sleep(0)
+
+
+def _target(connection: Connection, revision: int) -> Target | None:
+    row = connection.sql.execute(TARGET, {"1": revision}).fetchone()
+    return Target(Point(*row[:3]), row[3]) if row else None
+
+
+def _insert(table: Table) -> str:
+    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({', '.join('?' * len(table.columns))})"  # noqa: S608
+
+
+def _from_sql(row: Row, instants: Sequence[int]) -> Row:
+    fields = list(row)
+    for index in instants:
+        fields[index] = _instant(fields[index])
+    return tuple(fields)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise StoreUnusable(f"a row has the instant {text!r}, which is none; correct it") from None
+
+
+def _to_sql(row: Row) -> Row:
+    return tuple(_text(field) if isinstance(field, datetime) else field for field in row)
+
+
+def _text(instant: datetime) -> str:
+    """As commits write it, in milliseconds; finer where it is finer, which PostgreSQL's are."""
+    precision = "microseconds" if instant.microsecond % 1000 else "milliseconds"
+    return instant.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
