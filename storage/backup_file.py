@@ -184,7 +184,7 @@ def _inflated(file: BinaryIO, end: int) -> Iterator[bytes]:
             if not piece and not compressed:
                 raise BackupInvalid("it ends too early")
             yield piece
-    except zlib.error as error:
-        raise BackupInvalid(f"it cannot be decompressed: {error}") from error
+    except (zlib.error, OSError) as error:
+        raise BackupInvalid(f"it cannot be read any further: {error}") from error
     if decompressor.unused_data or position != end:
         raise BackupInvalid("something stands between its rows and its digest")

@@ -30,17 +30,22 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def dump(self) -> AsyncIterator[Dump]:
-        with translated(self._path):
-            if not self._path.exists():
-                raise StoreUnusable(f"{self._path}: there is no store; is this the right folder?")
-            with self._connected() as connection:
+        connection = Connection(self._path)
+        try:
+            with translated(self._path):
+                if not self._path.exists():
+                    raise StoreUnusable(f"{self._path}: there is no store; is this the right folder?")
+                connection.open()
                 connection.sql.execute("BEGIN")
                 try:
                     check_schema("sqlite", applied(connection.sql))
                 except StoreUnusable as error:
                     raise StoreUnusable(f"{self._path}: {error}") from None
                 rows = {table.name: connection.sql.execute(table.count).fetchone()[0] for table in TABLES}
-                yield _Dump(connection, read_head(connection), rows)
+                head = read_head(connection)
+            yield _Dump(connection, head, rows)
+        finally:
+            connection.close()
 
     async def target(self, revision: int) -> Target | None:
         with translated(self._path):
@@ -73,7 +78,7 @@ class SqliteDatabase:
                 for table, rows in backup:
                     sql.executemany(_insert(table), (_to_sql(row) for row in rows))
                     restored(len(rows))
-                    await asyncio.sleep(0)  # Here Ctrl-C is heard.
+                    await asyncio.sleep(0)
                 if before is not None and before.point.store_id != manifest.store_id:
                     accepted.append((before.point.store_id,))
                 sql.executemany(ACCEPT, ({"1": store_id} for (store_id,) in accepted))
@@ -101,11 +106,12 @@ class _Dump:
 
     async def __aiter__(self) -> AsyncIterator[tuple[Table, Sequence[Row]]]:
         for table in TABLES:
-            cursor = self._connection.sql.execute(table.select)
             instants = [index for index, column in enumerate(table.columns) if column.endswith("_at")]
-            while rows := cursor.fetchmany(CHUNK_ROWS):
-                yield table, [_from_sql(row, instants) for row in rows]
-                await asyncio.sleep(0)
+            with translated(self._connection.path):
+                cursor = self._connection.sql.execute(table.select)
+                while rows := cursor.fetchmany(CHUNK_ROWS):
+                    yield table, [_from_sql(row, instants) for row in rows]
+                    await asyncio.sleep(0)  # Here Ctrl-C is heard.
 
 
 def _target(connection: Connection, revision: int) -> Target | None:

@@ -11,7 +11,7 @@ from storage.backup_check import verify
 from storage.backup_file import open_backup
 from storage.errors import HeadMoved, StoreUnusable
 from storage.history import LoggedStore, Wanted
-from storage.interface import Point
+from storage.interface import Head, Point
 from storage.migrate import migrations
 from storage.sqlite.backup import SqliteDatabase
 from tests.contract import databases
@@ -139,7 +139,7 @@ async def test_readers_see_the_old_content_until_all_of_the_new_is_there(
     old = await fill(store)
     await back_up(whole, file)
     new = (await commit(store, service("a", 0.75))).head.point
-    seen = []
+    seen: list[Head] = []
 
     class Watched:
         """A backup whose reader looks what everybody else sees meanwhile."""
