@@ -1,4 +1,4 @@
-"""``python -m bench [polls|sizes|writes|imports|resolve ...]``: tables on stdout, progress on stderr."""
+"""``python -m bench [polls|sizes|writes|imports|resolve|recovery ...]``: tables on stdout, progress on stderr."""
 
 import argparse
 import os
@@ -12,11 +12,12 @@ from bench import h2load
 from bench.answer import WrongAnswer
 from bench.imports import imports
 from bench.polls import compare
+from bench.recovery import recovery
 from bench.resolve import resolve
 from bench.sizes import sizes
 from bench.writes import writes
 
-PARTS = ("polls", "sizes", "writes", "imports", "resolve")
+PARTS = ("polls", "sizes", "writes", "imports", "resolve", "recovery")
 
 
 def main() -> int:
@@ -62,6 +63,8 @@ def _run(part: str, folder: Path, rounds: int, seconds: float) -> None:
         table = writes(folder)
     elif part == "imports":
         table = imports(folder)
+    elif part == "recovery":
+        table = recovery(folder)
     else:
         table = resolve()
     print(table, flush=True)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from tests.e2e.command_line import Terminal
 from tests.e2e.poll_loop import PollLoop
 from tests.e2e.recovery import command, details, follows, lost, notices, successor
 from tests.e2e.replica import Replica
@@ -93,3 +96,26 @@ async def test_a_server_follows_a_restore_into_its_sqlite_file(tmp_path: Path) -
         assert validate(replica)[0]
     with Replica(tmp_path / "data") as again:
         assert again.rate("a") == 0.5
+
+
+async def test_what_is_committed_while_a_restore_asks_is_shown_and_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACING_CONFIG_DATA_DIR", str(tmp_path / "data"))
+    with Replica(tmp_path / "data") as replica:
+        assert replica.put_rate("a", 0.5).status_code == 200
+        old = details(replica)["point"]
+        await command("backup", "--output", str(tmp_path / "made"))
+        for answer, code in (("n", 1), ("y", 0)):
+            with Terminal(replica, "restore", str(tmp_path / "made")) as terminal:
+                terminal.until("Replace everything there by the backup? [y/N]")
+                assert replica.put_rate("a", 0.25 if answer == "n" else 0.75).status_code == 200
+                new = details(replica)["point"]
+                terminal.type("y\n")
+                terminal.until("it was changed meanwhile; this is what is there now:")
+                terminal.until(f"It goes back from {new} to {old}")
+                terminal.until("[y/N]")
+                assert details(replica)["point"] == new
+                terminal.type(f"{answer}\n")
+                terminal.end(code)
+        await follows(replica, old)

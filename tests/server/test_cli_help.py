@@ -46,6 +46,8 @@ def parse(arguments: list[str]) -> None:
     while hasattr(command, "commands"):
         context = command.make_context("tracing-config", [*rest], parent=context)
         rest = [*context._protected_args, *context.args]
+        if not rest and command.invoke_without_command:
+            return
         _, command, rest = command.resolve_command(context, rest)
     with command.make_context(command.name, [*rest], parent=context):
         pass
@@ -101,7 +103,7 @@ def test_no_option_takes_a_token() -> None:
 
 
 def test_the_commands_in_the_documents_can_be_typed() -> None:
-    documents = ("README.md", "docs/cli.md", "docs/gitops.md", "docs/operations.md")
+    documents = ("README.md", "docs/cli.md", "docs/disaster-recovery.md", "docs/gitops.md", "docs/operations.md")
     parts = [part for name in documents for part in re.split(r"\n| \|\|? ", (ROOT / name).read_text())]
     typed = [part for part in parts if re.match(r"( {4})?(\.venv/bin/)?tracing-config \w", part)]
     assert len(typed) > 15
