@@ -5,17 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 
 from storage.commit import BEFORE_DOUBT, Batch
 from storage.errors import OutcomeUnknown, OutOfScope, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
 from storage.interface import Committed
 from storage.postgres.connection import (
-    CONNECT_SECONDS,
     DRIVER_ERRORS,
-    WRITE_SETTINGS,
     AnyConnection,
-    connect,
+    Connection,
+    Connector,
     translated,
     translation,
 )
@@ -38,8 +36,8 @@ DOUBT_PAUSE_SECONDS = 0.05
 class Writer:
     """Connections that commit, to a server that takes writes."""
 
-    def __init__(self, url: str, pool_min: int, pool_max: int) -> None:
-        self._url, self._pool_min, self._pool_max = url, pool_min, pool_max
+    def __init__(self, connector: Connector, pool_min: int, pool_max: int) -> None:
+        self._connector, self._pool_min, self._pool_max = connector, pool_min, pool_max
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._is_closed = False
@@ -51,16 +49,15 @@ class Writer:
                 raise StoreUnavailable("PostgreSQL: the store is closed")
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
-                    self._url,
-                    min_size=self._pool_min,
-                    max_size=self._pool_max,
-                    reset=_keep,
-                    timeout=CONNECT_SECONDS,
-                    command_timeout=None,
-                    server_settings=WRITE_SETTINGS,
-                    target_session_attrs=SessionAttribute.read_write,
+                    min_size=self._pool_min, max_size=self._pool_max, reset=_keep, connect=self._connect
                 )
             return self._pool
+
+    async def renew(self) -> None:
+        """Let every connection be replaced when it is next used; nobody who commits is disturbed."""
+        async with self._opening:
+            if self._pool is not None:
+                await self._pool.expire_connections()
 
     async def close(self) -> None:
         """End every connection, also under somebody who commits."""
@@ -87,7 +84,13 @@ class Writer:
         """As ``Store.accept``."""
         end = asyncio.get_running_loop().time() + ACCEPT_SECONDS
         async with self._connection(end) as connection, asyncio.timeout_at(end):
+            await connection.execute(BEGIN)
             await connection.execute(_ACCEPT, store_id)
+            await connection.execute("COMMIT")
+
+    async def _connect(self, *_: object, **__: object) -> Connection:
+        """What the pool makes a connection by; it has its own arguments, and a limit for each use instead of each query."""
+        return await self._connector.connect(writable=True, query_seconds=None)
 
     @asynccontextmanager
     async def _connection(self, until: float) -> AsyncIterator[AnyConnection]:
@@ -133,7 +136,7 @@ class Writer:
     async def _is_committed(self, batch: Batch) -> bool | None:
         """Waits for the counter row, which the old transaction holds until it ends. None: cannot be said now."""
         try:
-            connection = await connect(self._url, WRITE_SETTINGS, writable=True, query_seconds=batch.seconds)
+            connection = await self._connector.connect(writable=True, query_seconds=batch.seconds)
             try:
                 await connection.execute(f"{BEGIN}; {LOCK}")
                 head = await read_head(connection, batch.head.point.revision)

@@ -1,16 +1,17 @@
 """Connections to PostgreSQL: their settings and time limits, and what its errors mean."""
 
-import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
+from storage.certificates import refusal
 from storage.errors import StoreError, StoreUnavailable, StoreUnusable
+from storage.postgres.address import Address
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 AnyConnection: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
@@ -21,56 +22,72 @@ seen where the connection was closed between two steps of one call."""
 
 CONNECT_SECONDS = 2.0
 
-# Numbers are milliseconds. The compiler for long queries is off: it may take longer than any query here.
-_SETTINGS = {"application_name": "tracing-config", "jit": "off", "lock_timeout": "1000"}
+CLOSE_SECONDS = 1.0
 
-WRITE_SETTINGS = _SETTINGS | {
-    "synchronous_commit": "on",
-    "idle_in_transaction_session_timeout": "1500",
-    "statement_timeout": "2000",
-}
-"""A session that commits: if we are gone, the counter row is free again within two seconds."""
+# Settings hold for one transaction and not for a session: poolers refuse those that a session begins with, and hand its server
+# on after each transaction. The compiler for long queries is off: it may take longer than any query here.
+_LIMITS = "SET LOCAL jit = off; SET LOCAL lock_timeout = '1s'"
 
-READ_SETTINGS = _SETTINGS | {"idle_in_transaction_session_timeout": "10000"}
-"""A session that only reads: it locks nothing, and whoever reads a full load may have to wait for polls in between."""
+WRITE_LIMITS = (
+    f"{_LIMITS}; SET LOCAL idle_in_transaction_session_timeout = '1500ms'; "
+    "SET LOCAL statement_timeout = '2s'; SET LOCAL synchronous_commit = on"
+)
+"""A transaction that commits: if we are gone, the counter row is free again within two seconds."""
 
-_HOSTS = re.compile(r"(\[[\w:.%]+\]|[\w.-]*)(:\d+)?(,(\[[\w:.%]+\]|[\w.-]*)(:\d+)?)*", re.ASCII)
-
-
-def public_address(url: str) -> str:
-    """Hosts and database of an address, without user, password and options.
-
-    Raises:
-        ValueError: this is no address of a PostgreSQL; the message does not repeat it, since it may hold a password.
-    """
-    try:
-        parts = urlsplit(url)
-        query = parse_qs(parts.query, strict_parsing=True) if parts.query else {}
-    except ValueError:
-        parts, query = urlsplit(""), {}
-    hosts = query.get("host", [parts.netloc.rpartition("@")[2]])[-1]
-    database = query.get("dbname", [parts.path.removeprefix("/")])[-1]
-    local = hosts.startswith("/") and "host" in query
-    ports = [int(port) for port in re.findall(r":(\d+)(?=,|$)", hosts)]
-    reachable = local or (_HOSTS.fullmatch(hosts) and max(ports, default=0) < 2**16)
-    well_formed = reachable and not parts.fragment and not re.search("[/@]", database)
-    if parts.scheme not in {"postgresql", "postgres"} or not well_formed:
-        raise ValueError(
-            "must look like postgresql://user:password@host:5432/database, "
-            "with special characters of the password percent-encoded"
-        )
-    return f"postgresql://{hosts}/{database}"
+READ_LIMITS = f"{_LIMITS}; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+"""A transaction that only reads: it locks nothing, and whoever reads a full load may have to wait for polls in between."""
 
 
-async def connect(url: str, settings: dict[str, str], *, writable: bool, query_seconds: float) -> Connection:
-    """A new connection; ``writable``: to a server that takes writes, else to any. Raises what the driver raises."""
-    return await asyncpg.connect(
-        url,
-        timeout=CONNECT_SECONDS,
-        command_timeout=query_seconds,
-        server_settings=settings,
-        target_session_attrs=SessionAttribute.read_write if writable else SessionAttribute.any,
-    )
+class Connector:
+    """Makes connections to one database, by the address that is in use."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ValueError, as ``Address`` does."""
+        self.address = Address(url)
+        self.is_pooled = True
+        """Whether a pooler stands in between, which may give each transaction another session: nothing may be left in one.
+        Taken to be so until a connection has shown otherwise."""
+
+    def take_over(self, other: "Connector") -> None:
+        """Make connections as the other one does from now on."""
+        self.address, self.is_pooled = other.address, other.is_pooled
+
+    async def connect(self, *, writable: bool, query_seconds: float | None, look: bool = False) -> Connection:
+        """A new connection; ``writable``: to a server that takes writes, else to any.
+
+        ``look``: find out whether there is a pooler. Raises what the driver raises, and StoreUnusable.
+        """
+        connection = await self._connect(writable=writable, query_seconds=query_seconds)
+        if not look:
+            return connection
+        try:
+            # A pooler has a number of its own to cancel queries by; a server's is that of its process.
+            is_pooled = await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid()
+        except BaseException:
+            connection.terminate()
+            raise
+        if is_pooled == self.is_pooled:
+            return connection
+        self.is_pooled = is_pooled
+        await connection.close(timeout=CLOSE_SECONDS)
+        return await self._connect(writable=writable, query_seconds=query_seconds)
+
+    async def _connect(self, *, writable: bool, query_seconds: float | None) -> Connection:
+        try:
+            return await asyncpg.connect(
+                self.address.url,
+                timeout=CONNECT_SECONDS,
+                command_timeout=query_seconds,
+                server_settings={"application_name": "tracing-config"},
+                target_session_attrs=SessionAttribute.read_write if writable else SessionAttribute.any,
+                statement_cache_size=0 if self.is_pooled else 100,
+            )
+        except (FileNotFoundError, PermissionError, ssl.SSLError):
+            try:
+                self.address.check_certificates()
+            except ValueError as error:
+                raise StoreUnusable(f"the database's address: {error}") from None
+            raise
 
 
 @contextmanager
@@ -98,6 +115,8 @@ def translation(error: Exception) -> StoreError:
     """What an exception of the driver means to whoever uses the store."""
     if isinstance(error, TimeoutError):
         return StoreUnavailable("PostgreSQL did not answer in time")
+    if (refused := refusal(error, "sslrootcert")) is not None:
+        return StoreUnusable(f"PostgreSQL: {refused}")
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return StoreUnavailable("PostgreSQL is a read-only standby; waiting for one that takes writes")
     if isinstance(error, asyncpg.ClientConfigurationError):

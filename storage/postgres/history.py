@@ -21,7 +21,7 @@ from storage.log_rows import (
     logged_change,
     logged_query,
 )
-from storage.postgres.connection import Connection, translated
+from storage.postgres.connection import Connection, Connector, translated
 from storage.postgres.reader import chunks
 from storage.postgres.snapshots import Snapshots
 from storage.rows import RowsLoad, change_of
@@ -36,8 +36,8 @@ LOGGED_AT_ONCE = 25
 class LogReader:
     """Asks the log. Every method raises StoreUnavailable and StoreUnusable, and RevisionUnknown."""
 
-    def __init__(self, url: str) -> None:
-        self._snapshots = Snapshots(url, HISTORY_SECONDS)
+    def __init__(self, connector: Connector) -> None:
+        self._snapshots = Snapshots(connector, HISTORY_SECONDS)
 
     def close(self) -> None:
         """End every connection, also under somebody who asks."""

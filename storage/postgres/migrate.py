@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from storage.errors import StoreUnusable
 from storage.migrate import Applied, Migration, pending
-from storage.postgres.connection import Connection
+from storage.postgres.connection import READ_LIMITS, Connection
 
 SECONDS = 60.0
 """For waiting until another replica has migrated, and for each migration."""
@@ -24,7 +24,7 @@ async def migrate(connection: Connection, known: Sequence[Migration], *, create:
         raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
     while pending(known, await applied(connection), create=create):
         async with connection.transaction(isolation="read_committed"):
-            await connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+            await connection.execute(f"{READ_LIMITS}; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=SECONDS)
             for migration in pending(known, await applied(connection), create=create)[:1]:
                 await connection.execute(migration.sql, timeout=SECONDS)

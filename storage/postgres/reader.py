@@ -1,17 +1,18 @@
 """The follower's own connection to PostgreSQL: it listens for commits, asks for the head and reads."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
-from asyncpg.transaction import Transaction
 
 from storage.checksum import read_checksum
 from storage.errors import StoreUnavailable
 from storage.interface import Head, Point
-from storage.postgres.connection import READ_SETTINGS, AnyConnection, Connection, connect, translated
+from storage.postgres.address import Address
+from storage.postgres.connection import READ_LIMITS, AnyConnection, Connection, Connector, translated
 from storage.rows import CHUNK_ROWS
 
 CHANNEL = "tracing_config"
@@ -23,7 +24,7 @@ ROWS_SECONDS = 10.0
 """For each chunk of rows: the first may need the server to sort through many changes."""
 
 STANDBY_SECONDS = 5.0
-"""How long a standby, which cannot tell of commits, is read from before a server that can is looked for again."""
+"""How long a standby is read from before a server that takes writes is looked for again."""
 
 _HEAD = """
 SELECT store.store_id, head.revision, head.commit_id, head.checksum,
@@ -44,11 +45,10 @@ async def read_head(connection: AnyConnection, served: int | None = None) -> Hea
     return Head(point, read_checksum(checksum), clock, in_recovery, commit_at_served, tuple(accepted))
 
 
-async def begin_snapshot(connection: Connection) -> tuple[Transaction, Head]:
-    """A repeatable-read transaction and the head that it sees. Raises as ``read_head``."""
-    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-    await transaction.start()
-    return transaction, await read_head(connection)
+async def begin_snapshot(connection: Connection, limits: str = READ_LIMITS) -> Head:
+    """Begin a repeatable-read transaction; the head that it sees. Raises as ``read_head``."""
+    await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}")
+    return await read_head(connection)
 
 
 async def chunks(
@@ -56,23 +56,25 @@ async def chunks(
 ) -> AsyncIterator[Sequence[asyncpg.Record]]:
     """The rows of a long answer, within the connection's transaction. Raises StoreUnavailable and StoreUnusable."""
     with translated():
-        cursor = await connection.cursor(query, *arguments)
+        # Not ``connection.cursor``: it gives the statement a name, which behind a pooler another client may have given already.
+        statement = await connection.prepare(query)
+        cursor = await statement.cursor(*arguments)
         while rows := await cursor.fetch(at_once, timeout=ROWS_SECONDS):
             yield rows
 
 
 class Reader:
-    """One connection, for one caller at a time. A lost one is replaced when it is next used.
+    """One connection, for one caller at a time. A lost one, or one to an old address, is replaced when it is next used.
 
-    It sets ``news`` at a commit anywhere, and when it is lost.
+    It sets ``news`` at a commit anywhere (not behind a pooler), and when it is lost.
     """
 
-    def __init__(self, url: str, news: asyncio.Event) -> None:
-        self._url, self._news = url, news
+    def __init__(self, connector: Connector, news: asyncio.Event) -> None:
+        self._connector, self._news = connector, news
         self._turn = asyncio.Lock()
         self._connection: Connection | None = None
-        self._listens = False
-        self._look_again_at = 0.0
+        self._made_by: Address | None = None
+        self._look_again_at = math.inf
         self._is_closed = False
 
     @asynccontextmanager
@@ -99,10 +101,10 @@ class Reader:
         async with self.use() as connection:
             with translated():
                 async with asyncio.timeout(HEAD_SECONDS):
-                    transaction, head = await begin_snapshot(connection)
+                    head = await begin_snapshot(connection)
             yield connection, head
             with translated():
-                await transaction.commit()
+                await connection.execute("COMMIT")
 
     def close(self) -> None:
         """End the connection, also under somebody who uses it. It is not replaced any more."""
@@ -112,21 +114,23 @@ class Reader:
 
     async def _connected(self) -> Connection:
         self._check_not_closed()
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time()
         if self._connection is not None:
-            if not self._connection.is_closed() and (self._listens or loop.time() < self._look_again_at):
+            is_current = self._made_by is self._connector.address and now < self._look_again_at
+            if is_current and not self._connection.is_closed():
                 return self._connection
             self._connection.terminate()
             self._connection = None
+        self._made_by = self._connector.address
+        self._look_again_at = math.inf
         try:
-            connection = await connect(self._url, READ_SETTINGS, writable=True, query_seconds=HEAD_SECONDS)
-            self._listens = True
+            connection = await self._connector.connect(writable=True, query_seconds=HEAD_SECONDS, look=True)
         except asyncpg.TargetServerAttributeNotMatched:
-            connection = await connect(self._url, READ_SETTINGS, writable=False, query_seconds=HEAD_SECONDS)
-            self._listens = False
-            self._look_again_at = loop.time() + STANDBY_SECONDS
+            connection = await self._connector.connect(writable=False, query_seconds=HEAD_SECONDS, look=True)
+            self._look_again_at = now + STANDBY_SECONDS
         try:
-            if self._listens:
+            # A standby cannot tell of commits. Behind a pooler the session that would listen may be anybody's next.
+            if self._look_again_at == math.inf and not self._connector.is_pooled:
                 await connection.add_listener(CHANNEL, self._wake)
             connection.add_termination_listener(self._wake)
             self._check_not_closed()

@@ -8,15 +8,13 @@ import asyncpg
 
 from storage.errors import StoreUnavailable
 from storage.interface import Head
-from storage.postgres.connection import DRIVER_ERRORS, READ_SETTINGS, Connection, connect, translated
+from storage.postgres.connection import CLOSE_SECONDS, DRIVER_ERRORS, READ_LIMITS, Connection, Connector, translated
 from storage.postgres.reader import ROWS_SECONDS, begin_snapshot
 
 AT_ONCE = 2
 """So many connections are open at once; who wants another waits."""
 
-CLOSE_SECONDS = 1.0
-
-_SETTINGS = READ_SETTINGS | {"statement_timeout": f"{ROWS_SECONDS * 1000:.0f}"}
+_LIMITS = f"{READ_LIMITS}; SET LOCAL statement_timeout = '{ROWS_SECONDS:.0f}s'"
 
 
 class Snapshots:
@@ -25,8 +23,8 @@ class Snapshots:
     ``seconds`` is the limit for waiting, connecting and beginning; also for each query that has no limit of its own.
     """
 
-    def __init__(self, url: str, seconds: float) -> None:
-        self._url, self._seconds = url, seconds
+    def __init__(self, connector: Connector, seconds: float) -> None:
+        self._connector, self._seconds = connector, seconds
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._connections: set[Connection] = set()
         self._is_closed = False
@@ -43,7 +41,7 @@ class Snapshots:
                 async with asyncio.timeout(self._seconds):
                     await stack.enter_async_context(self._turns)
                     connection = await stack.enter_async_context(self._connection())
-                    _, head = await begin_snapshot(connection)
+                    head = await begin_snapshot(connection, _LIMITS)
             yield connection, head
 
     def close(self) -> None:
@@ -56,9 +54,9 @@ class Snapshots:
     async def _connection(self) -> AsyncIterator[Connection]:
         """To a server that takes writes, else to a standby. Raises what the driver raises, and StoreUnavailable."""
         try:
-            connection = await connect(self._url, _SETTINGS, writable=True, query_seconds=self._seconds)
+            connection = await self._connector.connect(writable=True, query_seconds=self._seconds)
         except asyncpg.TargetServerAttributeNotMatched:
-            connection = await connect(self._url, _SETTINGS, writable=False, query_seconds=self._seconds)
+            connection = await self._connector.connect(writable=False, query_seconds=self._seconds)
         self._connections.add(connection)
         try:
             if self._is_closed:

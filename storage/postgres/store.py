@@ -13,7 +13,7 @@ from storage.interface import Committed, Head, Load, News, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
 from storage.postgres.commit import Writer
-from storage.postgres.connection import Connection, public_address, translated
+from storage.postgres.connection import Connection, Connector, translated
 from storage.postgres.history import LogReader
 from storage.postgres.migrate import migrate
 from storage.postgres.reader import HEAD_SECONDS, Reader, chunks, read_head
@@ -53,14 +53,37 @@ class PostgresStore:
     name = "PostgreSQL"
 
     def __init__(self, url: str, pool_min: int = 1, pool_max: int = 10) -> None:
-        self.address = public_address(url)
-        self._url, self._pool_min, self._pool_max = url, pool_min, pool_max
+        self._connector = Connector(url)
+        self._pool_min, self._pool_max = pool_min, pool_max
         self._news = asyncio.Event()
         self._opened: _Parts | None = None
 
+    @property
+    def address(self) -> str:
+        return self._connector.address.public
+
+    async def use(self, url: str) -> None:
+        """Reach the database by another address from now on, if it can be reached by it now.
+
+        Connections by the old address are replaced when they are next used; nobody who uses one is disturbed.
+
+        Raises:
+            ValueError: the address is none, or names files that cannot be used; the message does not repeat it.
+            StoreUnavailable, StoreUnusable: there is no connection by it. The old address stays in use.
+        """
+        other = Connector(url)
+        with translated():
+            async with asyncio.timeout(HEAD_SECONDS):
+                connection = await other.connect(writable=False, query_seconds=HEAD_SECONDS, look=True)
+        connection.terminate()
+        self._connector.take_over(other)
+        if self._opened is not None:
+            await self._opened.writer.renew()
+
     async def open(self, *, create: bool = True) -> None:
         await self.close()
-        reader, writer = Reader(self._url, self._news), Writer(self._url, self._pool_min, self._pool_max)
+        connector = self._connector
+        reader, writer = Reader(connector, self._news), Writer(connector, self._pool_min, self._pool_max)
         try:
             with translated():
                 async with reader.use() as connection:
@@ -73,7 +96,7 @@ class PostgresStore:
             reader.close()
             await writer.close()
             raise
-        self._opened = _Parts(reader, writer, Snapshots(self._url, HEAD_SECONDS), LogReader(self._url))
+        self._opened = _Parts(reader, writer, Snapshots(connector, HEAD_SECONDS), LogReader(connector))
 
     async def close(self) -> None:
         if self._opened is not None:

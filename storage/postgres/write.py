@@ -7,7 +7,7 @@ from storage.commit import Batch
 from storage.interface import Point, Write
 from storage.log_rows import DIFFERENCES, difference
 from storage.pacing import paced
-from storage.postgres.connection import AnyConnection
+from storage.postgres.connection import WRITE_LIMITS, AnyConnection
 from storage.postgres.reader import CHANNEL, read_head
 from storage.rows import row_name, stored_by_key
 
@@ -17,7 +17,7 @@ STAGED_ABOVE = 1000
 _SENT_AT_ONCE = 200
 """Rows that are made ready for sending before polls are let through: about 0.3 ms."""
 
-BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {WRITE_LIMITS}"
 
 _MORE_TIME = """
 SET LOCAL lock_timeout = '10s';

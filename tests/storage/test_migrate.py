@@ -14,7 +14,7 @@ from storage.checksum import checksum_of
 from storage.errors import StoreUnusable
 from storage.history import Difference, Wanted
 from storage.migrate import Migration, migrations
-from storage.postgres.connection import WRITE_SETTINGS, connect, translated
+from storage.postgres.connection import Connector, translated
 from storage.postgres.migrate import migrate as migrate_postgres
 from storage.sqlite.connection import Connection
 from storage.sqlite.connection import translated as sqlite_translated
@@ -75,7 +75,7 @@ class MigratedPostgres(Migrated):
 
     async def migrate(self, known: Sequence[Migration]) -> None:
         with translated():
-            connection = await connect(self.url, WRITE_SETTINGS, writable=True, query_seconds=10)
+            connection = await Connector(self.url).connect(writable=True, query_seconds=10)
             try:
                 await migrate_postgres(connection, known)
             finally:
