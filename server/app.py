@@ -1,4 +1,5 @@
-"""The composition root: the one place that knows the concrete classes. Opens in order, closes in reverse."""
+"""The composition root: with ``server.stores`` the one place that knows the concrete classes. Opens in order, closes in
+reverse."""
 
 import asyncio
 import gc
@@ -8,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import structlog
 
@@ -25,6 +26,7 @@ from server.settings import PREFIX, SettingError, Settings
 from server.sidecar.app import Sidecar
 from server.sidecar.auth import Authentication, admin_token_in
 from server.sidecar.parts import Parts
+from server.stores import Stores
 from server.strategies_file import StrategiesFileWatch
 from server.telemetry.metrics import Metrics
 from server.tls_listener import Refusals
@@ -32,9 +34,6 @@ from server.validation import Validation
 from storage.history import LoggedStore
 from storage.interface import Copies
 from storage.snapshot_file import SnapshotFile
-
-if TYPE_CHECKING:
-    from storage.hot_copy import HotCopy
 
 _log = structlog.get_logger()
 
@@ -60,12 +59,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         served = Served(answers, NO_FILE if watch is None else watch.current)
         if watch is not None:
             watch.changed = served.replace_file
-        store = _store(settings)
+        stores = Stores(settings)
+        store, hot_copy = stores.store, stores.hot_copy
         stack.push_async_callback(store.close)
         snapshot = SnapshotFile(settings.data_dir, store.address)
         copies: dict[str, Copies] = {"snapshot": snapshot}
         keepers = {"snapshot": CopyKeeper("snapshot", snapshot, served, SNAPSHOT_SECONDS)}
-        hot_copy = _hot_copy(settings)
         probe = None
         if hot_copy is not None:
             stack.push_async_callback(hot_copy.close)
@@ -84,10 +83,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             redis=probe,
             strategies_file=watch,
             certificates=tuple(certificates.values()),
+            address_files=stores.address_files,
         )
         metrics.expose(answers=answers, served=served, follower=follower, health=health, redis=probe is not None)
         background = [follower.run, *(keeper.run for keeper in keepers.values())]
-        background += [certificate.watch for certificate in certificates.values()]
+        background += [*(file.run for file in stores.address_files.values()), *(one.watch for one in certificates.values())]
         background += [part for part in (watch and watch.watch, probe and probe.run) if part]
         tasks = [asyncio.create_task(_kept_running(run)) for run in background]
         stack.push_async_callback(_cancel, tasks)
@@ -113,7 +113,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await sidecar.start(ports.sidecar[0], ports.metrics[0], certificates.get(SIDECAR))
         tasks.append(asyncio.create_task(_announce(served, follower, polls, store, ports.numbers())))
 
-        await stop.wait()
+        await _stopped(stop, follower, stores.setting)
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         health.stopping = True
         polls.set_serving(False)
@@ -156,27 +156,6 @@ async def _strategies_file(settings: Settings) -> StrategiesFileWatch | None:
     return watch
 
 
-def _store(settings: Settings) -> LoggedStore:
-    if settings.database_url is not None:
-        from storage.postgres import PostgresStore  # noqa: PLC0415 - only those with PostgreSQL pay for its driver
-
-        return PostgresStore(settings.database_url, pool_min=settings.database_pool_min, pool_max=settings.database_pool_max)
-    from storage.sqlite import SqliteStore  # noqa: PLC0415
-
-    return SqliteStore(settings.data_dir / "tracing-config.db")
-
-
-def _hot_copy(settings: Settings) -> "HotCopy | None":
-    if settings.redis_url is None:
-        return None
-    from storage.hot_copy import HotCopy  # noqa: PLC0415 - 6 MB that only those with Redis pay
-
-    try:
-        return HotCopy(settings.redis_url)
-    except ValueError as error:
-        raise SettingError(f"{PREFIX}REDIS_URL: {error}") from None
-
-
 def _poll_server(
     settings: Settings, answers: Answers, ports: Ports, certificate: Certificate | None, refusals: Refusals
 ) -> PollServer:
@@ -207,7 +186,18 @@ async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(1)
 
 
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+async def _stopped(stop: asyncio.Event, follower: Follower, setting: str) -> None:
+    """Wait for a signal. Raises SettingError where no poll can ever be answered; with a copy to answer from it goes on."""
+    ends = [asyncio.create_task(event.wait()) for event in (stop, follower.gave_up)]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(ends)
+    if not stop.is_set():
+        raise SettingError(f"{setting}: {follower.problem}")
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

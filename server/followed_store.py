@@ -32,12 +32,17 @@ class FollowedStore:
 
     def __init__(self, store: Store, served: Served) -> None:
         self._store, self._served = store, served
-        self.name, self.address = store.name, store.address
+        self.name = store.name
         self.is_open = False
         self.foreign: Point | None = None
         """The head of another store that took the place of ours; never followed unasked."""
         self.clock_offset = 0.0
         """Seconds by which the store's clock is ahead of ours at least; 0 where both may show the same."""
+
+    @property
+    def address(self) -> str:
+        """Names the database, without its secrets, by the address that is in use."""
+        return self._store.address
 
     def open_again(self) -> None:
         """Before it is asked next: a backup of an older schema may have been restored, which opening brings up to date."""

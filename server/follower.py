@@ -10,7 +10,7 @@ import structlog
 
 from server.followed_store import LAGGING, FollowedStore
 from server.served import Served
-from storage.errors import ContentMismatch, StoreError, StoreUnavailable, StoreUnusable
+from storage.errors import ContentMismatch, StoreError, StoreUnavailable, StoreUnusable, WrongVersion
 from storage.interface import Committed, Head, Point, Store, Terms, Write
 
 TICK_SECONDS = 0.5
@@ -59,6 +59,8 @@ class Follower:
         self._mismatch_since: float | None = None
         self.problem: str | None = "the store has not answered yet"
         """Why the store cannot be followed right now; None while it is."""
+        self.gave_up = asyncio.Event()
+        """Nothing is served, and the store is of a version that this program will never get anything from."""
         self._abandoned: Point | None = None
         self.histories_lost = 0
         self.mismatches = 0
@@ -154,6 +156,8 @@ class Follower:
                     # A backup of an older schema may have been restored: opening it again brings that up to date.
                     self.store.open_again()
                 self._failed(error)
+                if isinstance(error, WrongVersion) and self._served.point is None:
+                    self.gave_up.set()
                 await asyncio.sleep(min(5.0, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0))
 
     async def _pause(self) -> None:

@@ -1,11 +1,12 @@
 """Is this process alive, is it ready for polls, and how are its parts: three questions, three answers."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sampling.strategies_file import StrategiesFile
+from server.address_file import AddressFile
 from server.answers import Answers
 from server.certificates import Certificate
 from server.copies import RedisProbe
@@ -35,10 +36,13 @@ class Health:
         redis: RedisProbe | None,
         strategies_file: StrategiesFileWatch | None,
         certificates: Sequence[Certificate],
+        address_files: Mapping[str, AddressFile],
     ) -> None:
+        """``address_files`` by the component that is reached by them, ``db`` or ``redis``."""
         self._answers, self._served, self._follower, self._store = answers, served, follower, store
         self._data_dir, self._redis, self._strategies_file = data_dir, redis, strategies_file
         self.certificates = certificates
+        self._address_files = address_files
         self.stopping = False
         """Set at the first signal: readiness goes down, polls go on."""
 
@@ -58,10 +62,8 @@ class Health:
         """All components. DOWN when ``db`` or ``diskSpace`` is; Redis down leaves it UP: losing it costs nothing."""
         components = {"db": self._database(), "diskSpace": self._disk_space(), "sampling": self._sampling()}
         if self._redis is not None:
-            components["redis"] = {
-                "status": _status(self._redis.up),
-                "details": {"version": self._redis.version, **_problem(self._redis.problem)},
-            }
+            details = {"version": self._redis.version, **_problem(self._redis.problem), **self._address_problem("redis")}
+            components["redis"] = {"status": _status(self._redis.up), "details": details}
         if self._strategies_file is not None:
             components["strategiesFile"] = self._file(self._strategies_file)
         if self.certificates:
@@ -74,7 +76,12 @@ class Health:
 
     def _database(self) -> dict[str, Any]:
         details = {"database": self._store.name, "validationQuery": "head", **_problem(self._follower.problem)}
-        return {"status": _status(self.database_up), "details": details}
+        return {"status": _status(self.database_up), "details": {**details, **self._address_problem("db")}}
+
+    def _address_problem(self, component: str) -> dict[str, str]:
+        """What is wrong with the file of its address, of which the last good content stays in use."""
+        file = self._address_files.get(component)
+        return {"addressProblem": file.problem} if file is not None and file.problem is not None else {}
 
     def _disk_space(self) -> dict[str, Any]:
         details: dict[str, Any] = {"threshold": DISK_THRESHOLD_BYTES, "exists": self._data_dir.is_dir()}

@@ -100,7 +100,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         metrics_port=read.value("METRICS_PORT", values_of.port, 9090),
         data_dir=read.value("DATA_DIR", Path, Path("var")),
         database_url=read.secret("DATABASE_URL", values_of.database_url, None),
-        database_pool_min=read.value("DATABASE_POOL_MIN", values_of.number_of("connections", 1, 1000), 1),
+        database_pool_min=read.value("DATABASE_POOL_MIN", values_of.number_of("connections", 0, 1000), 1),
         database_pool_max=read.value("DATABASE_POOL_MAX", values_of.number_of("connections", 1, 1000), 10),
         redis_url=read.secret("REDIS_URL", values_of.redis_url, None),
         strategies_file=read.value("STRATEGIES_FILE", Path, None),

@@ -21,6 +21,10 @@ class StoreUnusable(StoreError):
     """Is raised when the store answers but this program cannot work on it: a newer schema, no permission, not ours."""
 
 
+class WrongVersion(StoreUnusable):
+    """Is raised when the program is too old for the database, or the database's server too old for the program."""
+
+
 class StoreEmpty(StoreUnusable):
     """Is raised when there is a database without anything in it, and what is served comes from another."""
 

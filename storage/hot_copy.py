@@ -1,9 +1,9 @@
 """The hot copy: one Redis value that a starting replica may load instead of asking the store for everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from storage.certificates import check_authority, check_pair, refusal
 from storage.copy_format import FORMAT, HEADER_BYTES, decode, encode, is_behind, read_header
 from storage.errors import CopyInvalid, StoreUnavailable
 from storage.interface import Copy, CopyHeader
@@ -77,33 +78,49 @@ return new and 0 or -1
 class HotCopy:
     """The copy in Redis. Losing or emptying Redis costs nothing.
 
+    ``url``: ``redis://user:password@host:port/0``, or ``rediss://...?ssl_ca_certs=<file>`` for TLS, where the server's
+    certificate and its name are verified; without a file by the authorities that the system trusts.
+
     Raises:
-        ValueError: this is no address of a Redis; the message does not repeat it, since it may hold a password.
+        ValueError: this is no address of a Redis, or names files of certificates that cannot be used; the message does not
+            repeat it, since it may hold a password.
     """
 
     def __init__(self, url: str) -> None:
+        self._connect(url)
+        self._unreadable: CopyHeader | None = None
+        """A copy whose header looked right and whose body was not."""
+
+    async def use(self, url: str) -> None:
+        """Reach Redis by another address from now on. Raises ValueError, and nothing has changed then."""
+        old = self._redis
+        self._connect(url)
+        await old.aclose()
+
+    def _connect(self, url: str) -> None:
+        """Prepare connections by an address; none is made yet. Raises ValueError."""
         try:
-            self._redis = Redis.from_url(
+            client = Redis.from_url(
                 url,
                 socket_timeout=SOCKET_SECONDS,
                 socket_connect_timeout=SOCKET_SECONDS,
                 retry=Retry(NoBackoff(), 0),
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
             )
-            pool = self._redis.connection_pool
+            pool = client.connection_pool
             pool.connection_class(**pool.connection_kwargs)  # Checks the options that came with the address.
         except (ValueError, TypeError, RedisError):
             raise ValueError(
-                "must look like redis://user:password@host:6379/0 (rediss:// for TLS), "
-                "with special characters of the password percent-encoded"
+                "must look like redis://user:password@host:6379/0, or rediss://...?ssl_ca_certs=<file> for TLS, "
+                "without parameters that its client does not know and with special characters of the password percent-encoded"
             ) from None
         options = pool.connection_kwargs
+        _check_certificates(options)
+        self._redis = client
         self.address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
         """Names the server without its secrets."""
-        self._append = self._redis.register_script(_APPEND)
-        self._replace = self._redis.register_script(_REPLACE)
-        self._unreadable: CopyHeader | None = None
-        """A copy whose header looked right and whose body was not."""
+        self._append = client.register_script(_APPEND)
+        self._replace = client.register_script(_REPLACE)
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -202,6 +219,8 @@ class HotCopy:
         except TimeoutError as error:
             raise StoreUnavailable(f"Redis at {self.address} does not answer within {seconds:g} s") from error
         except _DRIVER_ERRORS as error:
+            if (refused := refusal(error, "ssl_ca_certs")) is not None:
+                raise StoreUnavailable(f"Redis at {self.address}: {refused}") from error
             if "WRONGTYPE" in str(error):
                 raise CopyInvalid(f"the copy in Redis at {self.address} is no string") from error
             raise StoreUnavailable(f"Redis at {self.address}: {error}") from error
@@ -209,3 +228,12 @@ class HotCopy:
             # The driver waits with asyncio.wait_for, which loses some cancellations until Python 3.12 (gh-86296).
             if task and task.cancelling() > cancelling:
                 raise asyncio.CancelledError
+
+
+def _check_certificates(options: Mapping[str, Any]) -> None:
+    """Check that the files which an address names can be used now. Raises ValueError."""
+    authority, certificate = options.get("ssl_ca_certs"), options.get("ssl_certfile")
+    if authority is not None:
+        check_authority("ssl_ca_certs", authority)
+    if certificate is not None:
+        check_pair(("ssl_certfile", "ssl_keyfile"), certificate, options.get("ssl_keyfile"), options.get("ssl_password", ""))

@@ -122,7 +122,7 @@ class Store(Protocol):
 
     @property
     def address(self) -> str:
-        """Names the database without its secrets; a snapshot is bound to it."""
+        """Names the database without its secrets. A snapshot is bound to what it is at the start."""
         ...
 
     async def open(self, *, create: bool = True) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
-from storage.errors import StoreEmpty, StoreUnusable
+from storage.errors import StoreEmpty, StoreUnusable, WrongVersion
 
 _FIRST_LINE = re.compile(r"-- oldest program: (\d+)\n")
 
@@ -57,7 +57,8 @@ def pending(known: Sequence[Migration], applied: Sequence[Applied], *, create: b
 
     Raises:
         StoreEmpty: it is empty and may not be filled.
-        StoreUnusable: the database needs a newer program, or was made by another text of a migration.
+        WrongVersion: the database needs a newer program.
+        StoreUnusable: the database was made by another text of a migration.
     """
     if not applied and not create:
         raise StoreEmpty(
@@ -69,7 +70,7 @@ def pending(known: Sequence[Migration], applied: Sequence[Applied], *, create: b
     for row in applied:
         if row.number not in checksums:
             if row.oldest_program > program:
-                raise StoreUnusable(
+                raise WrongVersion(
                     f"the database has schema {row.number}, which needs a program that knows schema {row.oldest_program}; "
                     f"this one knows {program}: start a newer version"
                 )

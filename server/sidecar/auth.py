@@ -21,7 +21,7 @@ from server.sidecar.errors import Problem
 from server.sidecar.identity import ADMIN, Identity
 from server.sidecar.refusal import Reason, Refusal
 from server.sidecar.tokens import TokenEntry, Tokens, read_token_file, token_digest
-from server.sidecar.watched_file import WatchedFile
+from server.watched_file import WatchedFile
 
 if TYPE_CHECKING:
     from server.sidecar.json_web_tokens import JsonWebTokens

@@ -100,7 +100,7 @@ def translated() -> Iterator[None]:
 
 
 _CURES = {
-    "28": "check the user and the password in the database's address, and pg_hba.conf",
+    "28": "check the user, the password and what names a client certificate in the database's address, and pg_hba.conf",
     "3D000": "create the database, or correct its name in the address",
     "42501": "grant the database user what it needs: all on the tables and, for migrations, CREATE on the schema",
     "42P01": "a restore in progress looks so; if there is none, restore a backup, or begin anew: `tracing-config store accept`",
@@ -123,6 +123,8 @@ def translation(error: Exception) -> StoreError:
         return StoreUnusable(f"the database's address: {error}")
     if isinstance(error, AttributeError):
         return StoreUnavailable("PostgreSQL: the connection was closed in the middle of a call")
+    if isinstance(error, ConnectionError) and "rejected SSL" in str(error):
+        return StoreUnavailable(f"{error}; turn on TLS there (`ssl = on`), or change sslmode in the address")
     code = getattr(error, "sqlstate", None)
     if code is None or code.startswith(_TRANSIENT):
         return StoreUnavailable(f"PostgreSQL: {error}")

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
-from storage.errors import StoreUnusable
+from storage.errors import StoreUnusable, WrongVersion
 from storage.migrate import Applied, Migration, pending
 from storage.postgres.connection import READ_LIMITS, Connection
 
 SECONDS = 60.0
 """For waiting until another replica has migrated, and for each migration."""
+
+OLDEST_SERVER = 13
+"""The first PostgreSQL that makes random ids without an extension; all else that is asked of it is older."""
 
 LOCK = 0x74726163696E67
 """The number of our advisory lock. Whoever holds it knows that nobody makes the schema meanwhile."""
@@ -17,8 +20,14 @@ async def migrate(connection: Connection, known: Sequence[Migration], *, create:
     """Run the migrations that the database still needs, each in a transaction with its row in ``schema_migrations``.
 
     Raises what the driver raises, and:
-        StoreUnusable: the database is empty and may not be filled, needs a newer program, or does not store Unicode.
+        WrongVersion: the server is too old, or the database needs a newer program.
+        StoreUnusable: the database is empty and may not be filled, or does not store Unicode.
     """
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise WrongVersion(
+            f"the server is PostgreSQL {version.major}.{version.micro}: too old, it must be {OLDEST_SERVER} or newer"
+        )
     encoding = connection.get_settings().server_encoding
     if encoding != "UTF8":
         raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")

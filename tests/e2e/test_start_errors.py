@@ -2,13 +2,18 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from storage.postgres import PostgresStore
 from tests.e2e.replica import ROOT, Replica, strategies
+from tests.waiting import eventually
 
 
 def refused(data_dir: Path, **settings: str) -> str:
@@ -61,6 +66,66 @@ def test_a_bad_redis_address_is_named_without_its_password(tmp_path: Path) -> No
     line = refused(tmp_path, TRACING_CONFIG_REDIS_URL="redis://:hunter2@host:port")
     assert "TRACING_CONFIG_REDIS_URL" in line
     assert "hunter2" not in line
+
+
+def test_a_file_of_certificates_that_is_not_there_is_named_and_nothing_is_made(tmp_path: Path) -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:1/nothing?sslmode=verify-full&sslrootcert=/none.pem"
+    file = tmp_path / "url"
+    file.write_text(url)
+    for variable, value in (
+        ("TRACING_CONFIG_DATABASE_URL", url),
+        ("TRACING_CONFIG_DATABASE_URL_FILE", str(file)),
+        ("TRACING_CONFIG_REDIS_URL", "rediss://:hunter2@127.0.0.1:1/0?ssl_ca_certs=/none.pem"),
+    ):
+        line = refused(tmp_path / "data", **{variable: value})
+        assert line.startswith(f"tracing-config: {variable}: ssl")
+        assert "cannot read /none.pem: No such file" in line
+        assert "hunter2" not in line
+        assert list((tmp_path / "data").iterdir()) in ([], [tmp_path / "data" / "admin-token"])
+
+
+def test_a_bad_database_address_is_named_without_its_password(tmp_path: Path) -> None:
+    line = refused(tmp_path, TRACING_CONFIG_DATABASE_URL="postgresql://someone:hunter2@host:99999/nothing")
+    assert "TRACING_CONFIG_DATABASE_URL" in line
+    assert "hunter2" not in line
+
+
+NEWER = "INSERT INTO schema_migrations (number, name, checksum, oldest_program) VALUES (99, 'newer', '', 99)"
+
+
+async def test_a_database_of_a_newer_version_ends_a_start_that_has_nothing_to_answer_from(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    store = PostgresStore(postgres_url)
+    await store.open()
+    await store.close()
+    with Replica(tmp_path / "with-a-copy", TRACING_CONFIG_DATABASE_URL=postgres_url) as replica:
+        assert replica.put_rate("checkout", 0.5).status_code == 200
+        await eventually(lambda: any((tmp_path / "with-a-copy").glob("snapshot-*")))
+        replica.stop()
+        connection = await asyncpg.connect(postgres_url)
+        await connection.execute(NEWER)
+        before = await connection.fetchval("SELECT count(*) FROM revisions")
+
+        line = refused(tmp_path / "empty", TRACING_CONFIG_DATABASE_URL=postgres_url)
+        assert line.startswith("tracing-config: TRACING_CONFIG_DATABASE_URL: the database has schema 99")
+        assert line.endswith("start a newer version")
+
+        replica.start()
+        assert replica.rate("checkout") == 0.5
+        assert "start a newer version" in replica.health()["components"]["db"]["details"]["problem"]
+        assert await connection.fetchval("SELECT count(*) FROM revisions") == before
+        await connection.close()
+
+
+def test_a_file_of_a_newer_version_is_named_by_its_folder(tmp_path: Path) -> None:
+    with Replica(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "tracing-config.db", isolation_level=None)) as connection:
+        connection.execute(NEWER)
+    for copy in tmp_path.glob("snapshot-*"):
+        copy.unlink()
+    assert refused(tmp_path).startswith("tracing-config: TRACING_CONFIG_DATA_DIR: the database has schema 99")
 
 
 def test_a_database_that_cannot_be_reached_is_told_and_the_start_goes_on(tmp_path: Path) -> None:

