@@ -200,5 +200,20 @@ async def test_replicas_agree_by_their_ticks_and_come_back_by_themselves(
             await eventually(lambda: one.poll_http("checkout") == probability(1))
 
 
+async def test_in_session_mode_everything_works_too(database: PooledDatabase, postgres: PostgresServer) -> None:
+    with PgBouncerServer(postgres, sessions=20, mode="session") as private:
+        url = private.url(database.url.rpartition("/")[2])
+        stores = [PostgresStore(url) for _ in range(3)]
+        for store in stores:
+            await store.open()
+        for number, store in enumerate(stores):
+            await commit(store, service(f"s{number}"))
+            await commit(store, *(service(f"batch-{number}-{index}") for index in range(1_100)))
+        assert len(await everything(stores[0])) == 3 * 1_101 + 1
+        await asyncio.gather(*(store.differences(0, None) for store in stores))
+        for store in stores:
+            await store.close()
+
+
 def probability(rate: float) -> dict[str, object]:
     return {"strategyType": "PROBABILISTIC", "probabilisticSampling": {"samplingRate": rate}}

@@ -3,7 +3,6 @@
 import shutil
 import signal
 import socket
-from pathlib import Path
 from typing import ClassVar
 
 from tests.services.local_server import LocalServer
@@ -14,19 +13,22 @@ PROGRAM = shutil.which("pgbouncer", path="/usr/local/sbin:/usr/local/bin:/usr/sb
 
 
 class PgBouncerServer(LocalServer):
-    """Hands each transaction to any of a few sessions of the server, ``sessions`` for each database."""
+    """Hands each transaction to any of a few sessions of the server, ``sessions`` for each database.
+
+    In ``mode`` session a client keeps the session that it was given.
+    """
 
     name: ClassVar[str] = "pgbouncer"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM  # at once
 
-    def __init__(self, postgres: PostgresServer, *, sessions: int = 2) -> None:
+    def __init__(self, postgres: PostgresServer, *, sessions: int = 2, mode: str = "transaction") -> None:
         super().__init__(postgres.account)
         settings = {
             "listen_addr": "127.0.0.1",
             "listen_port": str(self.port),
             "unix_socket_dir": "",
             "auth_type": "any",
-            "pool_mode": "transaction",
+            "pool_mode": mode,
             "default_pool_size": str(sessions),
             "max_client_conn": "1000",
             # Otherwise it hands out the session that was used last, nearly always the same one.
@@ -43,7 +45,7 @@ class PgBouncerServer(LocalServer):
 
     def command(self) -> list[str]:
         assert PROGRAM is not None
-        return [str(Path(PROGRAM)), str(self._configuration)]
+        return [PROGRAM, str(self._configuration)]
 
     def is_ready(self) -> bool:
         try:
