@@ -11,12 +11,12 @@ from storage.errors import OutcomeUnknown, StoreUnusable
 from storage.interface import Head, Point
 from storage.migrate import migrations
 from storage.postgres.connection import (
+    CLOSE_SECONDS,
     DRIVER_ERRORS,
-    READ_SETTINGS,
-    WRITE_SETTINGS,
+    READ_LIMITS,
+    WRITE_LIMITS,
     Connection,
-    connect,
-    public_address,
+    Connector,
     translated,
 )
 from storage.postgres.migrate import LOCK, applied, migrate
@@ -28,9 +28,9 @@ STEP_SECONDS = 60.0
 COPIED_ROWS = 5000
 """Rows that are sent at once."""
 
-_TIME = {"statement_timeout": "60000", "idle_in_transaction_session_timeout": "60000"}
-_READ = READ_SETTINGS | _TIME
-_WRITE = WRITE_SETTINGS | _TIME | {"lock_timeout": "10000"}
+_TIME = "SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+_READ = f"{READ_LIMITS}; {_TIME}"
+_WRITE = f"{WRITE_LIMITS}; {_TIME}; SET LOCAL lock_timeout = '10s'"
 
 # Readers go on with what was there before; whoever commits waits.
 _NOBODY_COMMITS = "LOCK TABLE store, accepted_stores IN EXCLUSIVE MODE"
@@ -44,23 +44,23 @@ class PostgresDatabase:
     name = "PostgreSQL"
 
     def __init__(self, url: str) -> None:
-        self.address = public_address(url)
-        self._url = url
+        self._connector = Connector(url)
+        self.address = self._connector.address.public
 
     @asynccontextmanager
     async def dump(self) -> AsyncIterator[Dump]:
-        async with self._connected(_READ) as connection:
+        async with self._connected(writable=False) as connection:
             with translated():
                 try:
                     check_schema("postgres", await applied(connection))
                 except StoreUnusable as error:
                     raise StoreUnusable(f"{self.address}: {error}") from None
-                _, head = await begin_snapshot(connection)
+                head = await begin_snapshot(connection, _READ)
                 rows = {table.name: await connection.fetchval(table.count) for table in TABLES}
             yield _Dump(connection, head, rows)
 
     async def target(self, revision: int) -> Target | None:
-        async with self._connected(_READ) as connection:
+        async with self._connected(writable=False) as connection:
             with translated():
                 if not (known := await applied(connection)):
                     return None
@@ -68,7 +68,7 @@ class PostgresDatabase:
                 return await _target(connection, revision)
 
     async def restore(self, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
-        async with self._connected(_WRITE) as connection:
+        async with self._connected(writable=True) as connection:
             with translated():
                 transaction = connection.transaction(isolation="read_committed")
                 await transaction.start()
@@ -79,20 +79,20 @@ class PostgresDatabase:
                 raise OutcomeUnknown(backup.manifest.commit_id) from error
 
     @asynccontextmanager
-    async def _connected(self, settings: dict[str, str]) -> AsyncIterator[Connection]:
+    async def _connected(self, *, writable: bool) -> AsyncIterator[Connection]:
         """A connection; for reading also to a standby. What was not committed at its end is taken back."""
         with translated():
             try:
-                connection = await connect(self._url, settings, writable=True, query_seconds=STEP_SECONDS)
+                connection = await self._connector.connect(writable=True, query_seconds=STEP_SECONDS, look=True)
             except asyncpg.TargetServerAttributeNotMatched:
-                if settings is _WRITE:
+                if writable:
                     raise
-                connection = await connect(self._url, settings, writable=False, query_seconds=STEP_SECONDS)
+                connection = await self._connector.connect(writable=False, query_seconds=STEP_SECONDS, look=True)
         try:
             yield connection
         finally:
             with suppress(*DRIVER_ERRORS):
-                await connection.close(timeout=1)
+                await connection.close(timeout=CLOSE_SECONDS)
 
 
 class _Dump:
@@ -116,10 +116,12 @@ async def _target(connection: Connection, revision: int) -> Target | None:
 async def _replace(connection: Connection, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
     """All but the COMMIT. Raises what the driver raises, and as ``Database.restore``."""
     manifest = backup.manifest
+    await connection.execute(_WRITE)
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
     is_empty = not (known := await applied(connection))
     check_schema("postgres", known, older=True)
     await migrate(connection, migrations("postgres"))
+    await connection.execute(_WRITE)  # A migration has limits of its own.
     await connection.execute(_NOBODY_COMMITS)
     before = None if is_empty else await _target(connection, manifest.revision)
     check_target(before, over)
