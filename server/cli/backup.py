@@ -50,12 +50,15 @@ def backup(
     with ExitStack() as stack:
         only_sent = output is None and s3 is not None
         if only_sent:
-            output = stack.enter_context(tempfile.TemporaryDirectory(prefix="tracing-config-backup-")) + "/"
+            output = f"{stack.enter_context(_temporary_folder())}/"
         file, manifest, problem = _write(database, output or "./")
         size = file.stat().st_size
         if s3 is not None and address is not None:
             address = address.below(file.name)
-            _upload(s3, file, size, address)
+            try:
+                _upload(s3, file, size, address)
+            except Failed as error:
+                raise Failed(f"{error}" if only_sent else f"{error}\nthe backup stays in {file}") from None
     stays = None if only_sent else str(file)
     sent = None if address is None else str(address)
     if as_json:
@@ -74,11 +77,11 @@ def verify(file: File, as_json: AsJson = False) -> None:
 
     with (
         opened(file) as found,
-        tempfile.TemporaryDirectory(prefix="tracing-config-verify-") as folder,
+        _temporary_folder() as folder,
         Progress(enabled=sys.stderr.isatty()) as progress,
     ):
         manifest = found.manifest
-        scratch = SqliteDatabase(Path(folder) / "scratch.db")
+        scratch = SqliteDatabase(folder / "scratch.db")
         restored, compared = (Counted(progress, step, manifest.rows) for step in ("restoring", "comparing"))
         try:
             run(verify_in(found, scratch, restored=restored.add, compared=compared.add), scratch)
@@ -100,14 +103,26 @@ def opened(file: str) -> Iterator["BackupFile"]:
         path = Path(file)
         if file.startswith(SCHEME):
             address = Address.of(file, "FILE")
-            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tracing-config-"))) / "backup"
+            path = stack.enter_context(_temporary_folder()) / "backup"
             S3().download(address, path)
         try:
-            yield stack.enter_context(open_backup(path))
+            found = stack.enter_context(open_backup(path))
         except BackupInvalid as error:
             raise Failed(str(error).replace(str(path), file)) from None
         except OSError as error:
             raise Failed(f"{file}: cannot be read: {error.strerror}") from None
+        yield found
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that only this user may look into, and that is gone afterwards. Raises Failed."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="tracing-config-")
+    except OSError as error:
+        raise Failed(f"no temporary folder can be made: {error.strerror}; name one with room in TMPDIR") from None
+    with folder as path:
+        yield Path(path)
 
 
 def described(manifest: "Manifest") -> dict[str, Any]:

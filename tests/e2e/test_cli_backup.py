@@ -245,6 +245,9 @@ def test_what_is_wrong_with_s3_is_told_with_the_cure(
     assert "Is AWS_ENDPOINT_URL_S3 right" in told("backup", "--upload", s3, AWS_ENDPOINT_URL_S3=away)
     assert "AWS_ACCESS_KEY_ID" in told("backup", "--upload", s3, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert "AWS_SECRET_ACCESS_KEY" in told("backup", "--upload", s3, AWS_SECRET_ACCESS_KEY=None)
+    kept = tmp_path / "kept"
+    assert f"the backup stays in {kept}" in told("backup", "--upload", "s3://nothing-of-ours/x/", "--output", str(kept))
+    kept.unlink()
     monkeypatch.setitem(sys.modules, "boto3.session", None)
     assert "pip install 'tracing-config[s3]'" in told("backup", "--upload", s3)
     assert list(tmp_path.glob("*")) == [data]
@@ -294,6 +297,11 @@ def test_a_full_disk_leaves_no_half_of_a_backup(data: Path, tmp_path: Path) -> N
     assert ended.returncode == FAILED
     assert "the backup cannot be written there: File too large; name another place with --output" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_no_room_for_what_is_temporary_is_told(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(made))
+    assert "name one with room in TMPDIR" in run("backup", "verify", str(made), code=FAILED).stderr
 
 
 class Restoring:
