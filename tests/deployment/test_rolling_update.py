@@ -125,15 +125,16 @@ async def polled(deployment: Deployment, writer: Writer, cancelled: int = 0) -> 
     print(load.report())
     assert load.failures == []
     assert load.cancelled <= cancelled
-    assert load.per_second > 150
+    assert load.in_time
+    assert load.per_second > 100
 
 
 REPLICAS = 3
 CANCELLED = {
     "h2corn": 0,
     # grpcio cancels what comes in between the start of its stop and the client's reading of the GOAWAY. It has no setting
-    # against that; one for each stop is far more than was ever seen.
-    "grpcio": REPLICAS,
+    # against that. Two in three stops were seen beside busy processes.
+    "grpcio": 2 * REPLICAS,
 }
 
 
