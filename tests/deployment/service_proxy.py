@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Self
 
 import httpx
@@ -73,7 +73,7 @@ class ServiceProxy:
                 assert link is not None
                 self._links.add(link)
                 link.add_done_callback(self._links.discard)
-                with suppress(asyncio.CancelledError):  # asyncio would report it as a failure.
+                with suppress(asyncio.CancelledError), closing(writer):  # asyncio would report a cancellation as a failure.
                     await self._connect(name, reader, writer)
 
             self._listening.append(await asyncio.start_server(connect, "127.0.0.1", port, backlog=1024))

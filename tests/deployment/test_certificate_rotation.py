@@ -53,6 +53,7 @@ async def test_a_new_certificate_is_shown_within_5_s_and_no_poll_fails(tmp_path:
                 await eventually(lambda before=before: load.count > before + 200)  # type: ignore[misc]
         print(load.report())
         assert load.failures == []
+        assert load.in_time
         assert load.cancelled == 0
         assert load.per_second > 150
         assert replica.health()["components"]["certificates"]["details"]["polls"]["serial"] == f"{new.serial:X}"
