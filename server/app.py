@@ -111,11 +111,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         sidecar = Sidecar(parts)
         stack.push_async_callback(sidecar.close)
         await sidecar.start(ports.sidecar[0], ports.metrics[0], certificates.get(SIDECAR))
-        tasks.append(asyncio.create_task(_announce(served, follower, polls, store, ports.numbers())))
+        announcing = asyncio.create_task(_announce(served, follower, polls, store, ports.numbers()))
+        tasks.append(announcing)
 
         await _stopped(stop, follower, stores.setting)
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         health.stopping = True
+        announcing.cancel()  # Else a replica that becomes ready now would call clients to it.
         polls.set_serving(False)
         await asyncio.sleep(settings.drain_seconds)
         await polls.stop()
