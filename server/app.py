@@ -31,7 +31,6 @@ from server.strategies_file import StrategiesFileWatch
 from server.telemetry.metrics import Metrics
 from server.tls_listener import Refusals
 from server.validation import Validation
-from storage.history import LoggedStore
 from storage.interface import Copies
 from storage.snapshot_file import SnapshotFile
 
@@ -111,13 +110,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         sidecar = Sidecar(parts)
         stack.push_async_callback(sidecar.close)
         await sidecar.start(ports.sidecar[0], ports.metrics[0], certificates.get(SIDECAR))
-        announcing = asyncio.create_task(_announce(served, follower, polls, store, ports.numbers()))
-        tasks.append(announcing)
+        tasks.append(asyncio.create_task(_announce(served, follower, health, polls, ports.numbers())))
 
         await _stopped(stop, follower, stores.setting)
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         health.stopping = True
-        announcing.cancel()  # Else a replica that becomes ready now would call clients to it.
         polls.set_serving(False)
         await asyncio.sleep(settings.drain_seconds)
         await polls.stop()
@@ -206,7 +203,7 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 
 async def _announce(
-    served: Served, follower: Follower, polls: PollServer, store: LoggedStore, ports: dict[str, list[int]]
+    served: Served, follower: Follower, health: Health, polls: PollServer, ports: dict[str, list[int]]
 ) -> None:
     """The one line that says what was opened and that the server is ready."""
     with suppress(TimeoutError):
@@ -216,10 +213,12 @@ async def _announce(
         gc.enable()
         _log.warning("open, but not ready: nothing is loaded yet", reason=follower.problem, **ports)
     await served.until_published()
+    if health.stopping:  # Nobody is to come any more.
+        return
     polls.set_serving(True)
     # What is there now lives as long as the process: the garbage collector need not walk it while polls wait.
     gc.collect()
     gc.freeze()
     gc.enable()
     point = served.point
-    _log.info("ready", store=store.name, address=store.address, at=point and str(point), **ports)
+    _log.info("ready", store=follower.store.name, address=follower.store.address, at=point and str(point), **ports)

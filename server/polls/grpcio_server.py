@@ -64,8 +64,8 @@ class GrpcioPollServer:
             try:
                 self._server.add_insecure_port(address)
             except RuntimeError:
-                _, port = reserved.getsockname()[:2]
-                raise CannotListen(f"cannot listen on port {port} ({address}): another program listens there") from None
+                host, port = reserved.getsockname()[:2]
+                raise CannotListen(f"cannot listen on port {port} of {host}: another program listens there") from None
         await self._server.start()
         await self._http.start()
 
