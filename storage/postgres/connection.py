@@ -100,7 +100,8 @@ def translated() -> Iterator[None]:
 
 
 _CURES = {
-    "28": "check the user, the password and what names a client certificate in the database's address, and pg_hba.conf",
+    "28": "check the user and the password in the database's address, and pg_hba.conf",
+    "28000": "check the user and, if the server asks for one, sslcert and sslkey in the database's address, and pg_hba.conf",
     "3D000": "create the database, or correct its name in the address",
     "42501": "grant the database user what it needs: all on the tables and, for migrations, CREATE on the schema",
     "42P01": "a restore in progress looks so; if there is none, restore a backup, or begin anew: `tracing-config store accept`",

@@ -43,11 +43,11 @@ class _Parts(NamedTuple):
 class PostgresStore:
     """A ``storage.history.LoggedStore`` on PostgreSQL 13 or newer.
 
-    ``url``: ``postgresql://user:password@host:port/database``, also with several hosts. One connection reads and listens;
+    ``url``: see ``storage.postgres.address.Address``. One connection reads and listens;
     ``pool_min`` to ``pool_max`` others commit; at most two more are opened for loads and two to ask for the past.
 
     Raises:
-        ValueError: the address is none; the message does not repeat it.
+        ValueError: the address is none, or names files that cannot be used; the message does not repeat it.
     """
 
     name = "PostgreSQL"

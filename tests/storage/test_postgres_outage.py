@@ -195,7 +195,7 @@ async def test_a_password_is_used_and_never_told(server: StandbyServer, url: str
     await commit(store, service("a"))
     await store.close()
     store = PostgresStore(url.replace("postgres@", "careful:wrong-one@"))
-    with pytest.raises(StoreUnusable, match="check the user, the password") as caught:
+    with pytest.raises(StoreUnusable, match="check the user and the password") as caught:
         await store.open()
     await store.close()
     assert "wrong-one" not in str(caught.value) + store.address
