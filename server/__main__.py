@@ -19,6 +19,11 @@ def run(arguments: list[str]) -> None:
             from server.cli.serve import run_server  # noqa: PLC0415
 
             sys.exit(run_server())
+        if arguments == ["health"]:
+            # Neither: it runs every few seconds, for ever.
+            from server.cli.health import check_health  # noqa: PLC0415
+
+            sys.exit(check_health())
         from server.cli.standard_streams import standard_streams  # noqa: PLC0415
 
         with standard_streams():

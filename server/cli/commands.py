@@ -34,7 +34,7 @@ PANELS = {
     WHY: ("explain", "poll"),
     PAST: ("history", "diff", "rollback"),
     WHOLE: ("export", "import", "apply", "backup", "restore"),
-    SERVER: ("serve", "validate", "token", "store"),
+    SERVER: ("serve", "health", "validate", "token", "store"),
 }
 """The order in which help shows the commands."""
 
@@ -103,6 +103,13 @@ def serve() -> None:
     raise typer.Exit(run_server())
 
 
+def health() -> None:
+    """Whether the server of this machine answers. Its settings are looked at for the port; a container's health check."""
+    from server.cli.health import check_health  # noqa: PLC0415 - only who asks for it
+
+    raise typer.Exit(check_health())
+
+
 for group, panel, example in (
     (get.commands, RECORDS, "get service checkout"),
     (set.commands, RECORDS, "set service checkout -p 0.05"),
@@ -126,6 +133,7 @@ for name, command, panel, example in (
     ("apply", applying.apply, WHOLE, "apply -f sampling --owner payments --prune"),
     ("restore", restore.restore, WHOLE, "restore backup.jsonl.gz --dry-run"),
     ("serve", serve, SERVER, "serve"),
+    ("health", health, SERVER, "health"),
     ("validate", validate.validate, SERVER, "validate strategies.json --strict"),
 ):
     commands.command(name, rich_help_panel=panel, epilog=f"Example: tracing-config {example}")(command)

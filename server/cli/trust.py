@@ -25,15 +25,19 @@ def verification(url: str) -> ssl.SSLContext:
     if not url.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context = ssl.create_default_context()
-    shown = _shown()
-    if shown is not None:
-        try:
-            context.load_cert_chain(*shown)
-        except OSError as error:
-            raise WrongUsage(
-                f"{CERT}, {KEY}: {error.strerror or error}; name the PEM files of a certificate and its key"
-            ) from None
+    show_certificate(context)
     return context
+
+
+def show_certificate(context: ssl.SSLContext) -> None:
+    """Show the client's certificate, where the variables name one. Raises WrongUsage."""
+    shown = _shown()
+    if shown is None:
+        return
+    try:
+        context.load_cert_chain(*shown)
+    except OSError as error:
+        raise WrongUsage(f"{CERT}, {KEY}: {error.strerror or error}; name the PEM files of a certificate and its key") from None
 
 
 def channel_credentials() -> "grpc.ChannelCredentials":
