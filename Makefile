@@ -48,11 +48,12 @@ test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options 
 test-deployment: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests that take minutes: the image's build steps, rolling updates, ...
 	@$(BIN)/python -m pytest -n 0 tests/deployment $(ARGS)
 
-check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, generated code is fresh
+check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, Dockerfile, generated code is fresh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(PROTOC) --python_out="$$fresh" --mypy_out=quiet:"$$fresh" \
 	&& for file in $(GENERATED); do \
 		cmp "$$fresh/$$file" "$$file" || { echo "$$file is stale: run 'make proto' and commit it" >&2; exit 1; }; \
