@@ -3,17 +3,11 @@
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from server.settings import PREFIX, SettingError, Settings, Source, read_settings
 
 SECRETS = f"{'a' * 32},{'b' * 40}"
-
-
-def values(settings: Settings) -> Settings:
-    """Without where they came from."""
-    return msgspec.structs.replace(settings, sources={})
 
 
 def test_nothing_set_is_sqlite_on_loopback_with_the_known_ports() -> None:
@@ -179,10 +173,39 @@ def test_variables_that_kubernetes_injects_are_ignored() -> None:
     )
 
 
-def test_the_example_documents_exactly_the_settings_with_their_defaults() -> None:
-    text = (Path(__file__).parents[2] / "deploy" / "example.env").read_text()
-    documented = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text, re.MULTILINE))
-    fields = set(Settings.__struct_fields__) - {"sources"}
-    assert set(documented) == {name.upper() if name == "log_level" else PREFIX + name.upper() for name in fields}
-    settings = read_settings({name: value for name, value in documented.items() if value and "<" not in value})
-    assert values(settings) == Settings()
+EXAMPLE = (Path(__file__).parents[2] / "deploy" / "example.env").read_text()
+
+
+def variable_of(field: str) -> str:
+    return field.upper() if field == "log_level" else PREFIX + field.upper()
+
+
+FIELDS = [field for field in Settings.__struct_fields__ if field != "sources"]
+
+
+def test_the_example_has_each_setting_once_and_nothing_else() -> None:
+    lines = [line for line in EXAMPLE.splitlines() if line and not line.startswith("# ")]
+    documented = re.findall(r"^#([A-Z0-9_]+)=.*$", EXAMPLE, re.MULTILINE)
+    assert sorted(documented) == sorted(map(variable_of, FIELDS))
+    # Every line is prose or a setting that is left out, so the file can be used as it is.
+    assert len(lines) == len(documented)
+
+
+def test_the_example_tells_each_default_and_an_empty_one_only_where_there_is_none() -> None:
+    documented = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE))
+    for field in FIELDS:
+        default = getattr(Settings(), field)
+        value = documented[variable_of(field)]
+        assert bool(value) == (default not in {None, ()}), field
+        assert getattr(read_settings({variable_of(field): value}), field) == default, field
+
+
+def test_the_example_tells_each_secret_that_can_come_from_a_file() -> None:
+    for field in FIELDS:
+        variable = f"{variable_of(field)}_FILE"
+        try:
+            read_settings({variable: "/nowhere"})
+        except SettingError:
+            assert variable in EXAMPLE
+        else:
+            assert variable not in EXAMPLE
