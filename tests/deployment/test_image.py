@@ -135,6 +135,9 @@ async def test_it_serves_with_postgresql_redis_and_the_other_poll_server(
             "tracing-config", "explain", "checkout", TRACING_CONFIG_URL=container.sidecar_url, TRACING_CONFIG_TOKEN=TOKEN
         )
         assert "0.25" in shown
+        file = str(image.root / "app/data/of-the-test.jsonl.gz")
+        container.command("tracing-config", "backup", "--output", file)
+        container.command("tracing-config", "backup", "verify", file)
         at = f"localhost:{container.ports['GRPC_PORTS']}"
         assert "0.25" in container.command("tracing-config", "poll", "checkout", "--at", at)
 
