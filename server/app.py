@@ -202,9 +202,7 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(
-    served: Served, follower: Follower, health: Health, polls: PollServer, ports: dict[str, list[int]]
-) -> None:
+async def _announce(served: Served, follower: Follower, health: Health, polls: PollServer, ports: dict[str, list[int]]) -> None:
     """The one line that says what was opened and that the server is ready."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS + 0.5):
