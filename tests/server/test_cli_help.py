@@ -91,10 +91,10 @@ def test_help_and_usage_errors_are_plain_where_no_terminal_is() -> None:
     assert CliRunner().invoke(commands, ["frobnicate"]).exit_code == 2
 
 
-def test_every_command_takes_json_but_the_server() -> None:
+def test_every_command_takes_json_but_the_server_and_its_health_check() -> None:
     for path in every(TREE):
         if not hasattr(TREE.commands[path[0]], "commands") or len(path) == 2:
-            assert ("--json" in help_of(*path)) == (path != ("serve",)), path
+            assert ("--json" in help_of(*path)) == (path not in {("serve",), ("health",)}), path
 
 
 def test_no_option_takes_a_token() -> None:
