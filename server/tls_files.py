@@ -1,6 +1,10 @@
 """The PEM files behind a port with TLS, and what handshakes are made with from them."""
 
+import errno
+import os
 import ssl
+import stat
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -75,7 +79,7 @@ def read_parts(files: TlsFiles) -> tuple[bytes, ...]:
     content = []
     for name, path in named:
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", opener=_open_at_once) as file:
                 content.append(file.read(MAX_FILE_BYTES + 1))
         except OSError as error:
             cure = "let this user read it" if isinstance(error, PermissionError) else "name a PEM file"
@@ -83,6 +87,15 @@ def read_parts(files: TlsFiles) -> tuple[bytes, ...]:
         if len(content[-1]) > MAX_FILE_BYTES:
             raise CertificateError(f"{files.setting}_{name}: {path} has more than {MAX_FILE_BYTES} bytes; name a PEM file")
     return tuple(content)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Refuses what would keep a reader waiting, for ever perhaps: a pipe, a device."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:
@@ -109,10 +122,11 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
             text = f"{files.client_ca} holds no PEM certificates ({_reason(error)}); name those of the authority"
             raise CertificateError(f"{files.setting}_CLIENT_CA: {text}") from None
         context.verify_mode = ssl.CERT_REQUIRED
-        # A resumed session would skip the look at the client's certificate.
+        # A resumed session skips the look at the client's certificate. TLS 1.2 has sessions without tickets too, of which
+        # OpenSSL lets us forbid none: `_checking` looks again.
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
-        context.sslobject_class = _checking(tuple(Pattern(name) for name in files.client_names))
+        context.sslobject_class = _checking(files)
     return context
 
 
@@ -125,16 +139,24 @@ def _reason(error: OSError) -> str:
     return str(reason).replace("_", " ").lower() if reason else "nothing in it"
 
 
-def _checking(patterns: Sequence[Pattern]) -> type[ssl.SSLObject]:
+def _checking(files: TlsFiles) -> type[ssl.SSLObject]:
+    patterns = tuple(Pattern(name) for name in files.client_names)
+
     class Checking(ssl.SSLObject):
-        """Refuses a client in the handshake for its names too."""
+        """Refuses a client in the handshake for its names too, and for the end of its certificate in a resumed session."""
 
         def do_handshake(self) -> None:
             super().do_handshake()
+            certificate = self.getpeercert() or {}
+            if self.session_reused and ssl.cert_time_to_seconds(str(certificate["notAfter"])) <= time.time():
+                raise ssl.SSLCertVerificationError("the client's certificate has expired")
             if patterns:
-                names = client_names(self.getpeercert() or {})
+                names = client_names(certificate)
                 if not any(pattern.matches(name) for pattern in patterns for name in names):
-                    raise ssl.SSLCertVerificationError(f"the client's certificate is for {', '.join(names) or 'nobody'}")
+                    raise ssl.SSLCertVerificationError(
+                        f"the client's certificate is for {', '.join(names) or 'nobody'},"
+                        f" which is not in {files.setting}_CLIENT_NAMES"
+                    )
 
     return Checking
 
@@ -158,5 +180,5 @@ def _leaf(files: TlsFiles, content: bytes) -> Leaf:
         except x509.ExtensionNotFound:
             names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
         return Leaf(f"{leaf.serial_number:X}", names, leaf.not_valid_after_utc)
-    except ValueError as error:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise CertificateError(f"{files.setting}_CERT: {files.cert} is no certificate that can be read: {error}") from None

@@ -21,7 +21,7 @@ MAX_HANDSHAKES = 1000
 """Under way at once on one socket; more wait to be accepted."""
 
 LOG_SECONDS = 60.0
-"""So often the same client is told of for the same reason."""
+"""So often the same client is told of for the same reason, and that connections cannot be accepted."""
 
 MAX_LOGGED = 100
 """Lines in that time; the counter has all."""
@@ -59,10 +59,9 @@ class Refusals:
 def _reason_of(error: ssl.SSLError, certificate: Certificate) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         setting = certificate.files.setting
-        # Raised by ourselves, without a code, for a name.
         code = getattr(error, "verify_code", None)
-        if code is None:
-            return f"{error.args[0]}, which is not in {setting}_CLIENT_NAMES"
+        if code is None:  # Raised by ourselves.
+            return str(error.args[0])
         if code == 10:
             return "the client's certificate has expired"
         if code in (18, 19, 20, 21):
@@ -108,13 +107,16 @@ class TlsListener:
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
+        told = -LOG_SECONDS
         while True:
             await self._free.acquire()
             try:
                 connection, address = await loop.sock_accept(self._listener)
             except OSError as error:  # No descriptors are left, or the client has gone already.
                 self._free.release()
-                _log.warning("a connection could not be accepted", use=self._certificate.use, reason=error.strerror)
+                if time.monotonic() - told >= LOG_SECONDS:
+                    told = time.monotonic()
+                    _log.warning("a connection could not be accepted", use=self._certificate.use, reason=error.strerror)
                 await asyncio.sleep(0.1)
                 continue
             handshake = asyncio.create_task(self._handshake(connection, str(address[0])))

@@ -4,8 +4,9 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import structlog
 from h2corn import Config, RequestPolicy, Server
 
 from server.answers import Answers
@@ -27,6 +28,10 @@ from server.polls.interface import (
 from server.polls.reflection_service import ReflectionService
 from server.polls.services import POLL
 
+RESTART_SECONDS = 1.0
+
+_log = structlog.get_logger()
+
 
 class AsgiPollServer:
     """See ``PollServer``. Every socket answers everything, whichever list it comes in."""
@@ -46,14 +51,31 @@ class AsgiPollServer:
         self._application = Application(answers, ServicesApplication(services))
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         for listener in self._sockets:
             listen(listener)
+        await self._start_serving()
+        self._keeping = asyncio.create_task(self._keep_serving())
+
+    async def _start_serving(self) -> None:
         self._server = Server(self._application, self._config())
         with _standard_error_silenced():
             self._serving = asyncio.create_task(self._server.serve())
             await self._server.wait_started()
+
+    async def _keep_serving(self) -> None:
+        """h2corn ends where no descriptors are left for a connection. It begins again: polls must go on."""
+        while self._serving is not None:
+            try:
+                await self._serving
+                return
+            except Exception as error:  # noqa: BLE001 - said above
+                _log.error("the poll server ended through an error; it starts again", reason=str(error))
+            await asyncio.sleep(RESTART_SECONDS)
+            with suppress(Exception):
+                await self._start_serving()
 
     def set_serving(self, serving: bool) -> None:
         self._health.set_serving(serving)
@@ -67,8 +89,10 @@ class AsgiPollServer:
         # h2corn closes duplicates of its own; while ours were open, connections would come and wait in vain.
         for listener in self._sockets:
             listener.close()
-        if self._serving is not None:
-            await self._serving
+        if self._keeping is not None and self._serving is not None:
+            if self._serving.done():  # Nothing is to begin again.
+                self._keeping.cancel()
+            await asyncio.wait((self._keeping,))
 
     def _config(self) -> Config:
         return Config(

@@ -4,14 +4,15 @@ Both poll servers could end TLS themselves. But h2corn would have to drop every 
 tells which client was refused, and why.
 """
 
-import shutil
+import asyncio
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from server.certificates import Certificate
-from server.listeners import connections_limit, listen
+from server.listeners import CannotListen, connections_limit, listen
 from server.polls.interface import PollServer
 from server.polls.relay import DESCRIPTORS, Relays
 from server.tls_listener import Refusals, TlsListener
@@ -36,39 +37,53 @@ class TlsPollServer:
         self._certificate, self._refusals = certificate, refusals
         self._relays = Relays(connections_limit(DESCRIPTORS))
         self._listeners: list[TlsListener] = []
-        self._folder: Path | None = None
+        self._behind: list[int] = []
         self._server: PollServer | None = None
 
     async def start(self) -> None:
         for outer in (*self._grpc_sockets, *self._http_sockets):
             listen(outer)
-        # Of mode 0700: nobody but this user comes to the server behind, past the handshake.
-        self._folder = Path(tempfile.mkdtemp(prefix="tracing-config-"))
+        try:
+            # Of mode 0700: nobody but this user comes to the server behind, past the handshake.
+            with tempfile.TemporaryDirectory(prefix="tracing-config-") as folder:
+                descriptor = os.open(folder, os.O_PATH)
+                try:  # Reached by its descriptor, its path may be longer than that of a socket.
+                    await self._start_behind(Path(f"/proc/self/fd/{descriptor}"))
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            raise CannotListen(
+                f"no private socket for polls over TLS can be made: {error.strerror or error}; name another folder in TMPDIR"
+            ) from None
+        for outer, behind in zip((*self._grpc_sockets, *self._http_sockets), self._behind, strict=True):
+            protocol = self._relays.to(f"/proc/self/fd/{behind}")
+            self._listeners.append(TlsListener(outer, self._certificate, protocol, self._refusals))
+            self._listeners[-1].start()
+
+    async def _start_behind(self, folder: Path) -> None:
         grpc, http = (
-            [_unix_listener(self._folder / f"{kind}-{number}") for number in range(len(sockets))]
+            [_unix_listener(folder / f"{kind}-{number}") for number in range(len(sockets))]
             for kind, sockets in (("grpc", self._grpc_sockets), ("http", self._http_sockets))
         )
         self._server = self._construct(grpc, http)
         await self._server.start()
-        for outer, behind in zip((*self._grpc_sockets, *self._http_sockets), (*grpc, *http), strict=True):
-            protocol = self._relays.to(behind.getsockname())
-            self._listeners.append(TlsListener(outer, self._certificate, protocol, self._refusals))
-            self._listeners[-1].start()
+        # They are reached through descriptors of their own: whoever clears the folder for temporary files does no harm.
+        self._behind = [os.open(listener.getsockname(), os.O_PATH) for listener in (*grpc, *http)]
 
     def set_serving(self, serving: bool) -> None:
         if self._server is not None:
             self._server.set_serving(serving)
 
     async def stop(self) -> None:
-        while self._listeners:
-            await self._listeners.pop().close()
+        listeners, self._listeners = self._listeners, []
+        await asyncio.gather(*(listener.close() for listener in listeners))
         for outer in (*self._grpc_sockets, *self._http_sockets):
             outer.close()
         if self._server is not None:
             await self._server.stop()
         await self._relays.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        while self._behind:
+            os.close(self._behind.pop())
 
 
 def _unix_listener(path: Path) -> socket.socket:

@@ -62,9 +62,9 @@ class Sidecar:
 
     async def close(self) -> None:
         """Finish what is in flight, then stop."""
-        while self._opened:
-            refuse, runner = self._opened.pop()
-            await refuse()
+        opened, self._opened = self._opened, []
+        await asyncio.gather(*(refuse() for refuse, _ in opened))
+        for _, runner in reversed(opened):
             await runner.cleanup()
 
 

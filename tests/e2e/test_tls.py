@@ -1,10 +1,13 @@
 """TLS on polls, on the sidecar and on the metrics port, with real clients."""
 
+import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -12,6 +15,7 @@ import httpx
 import pytest
 
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters
+from server.tls_listener import GRACE_SECONDS
 from tests.e2e.certificates import Authority, Issued, shown_serial
 from tests.e2e.command_line import FAILED, USAGE, runner
 from tests.e2e.replica import Replica, poll
@@ -131,6 +135,57 @@ def test_only_clients_with_a_certificate_of_the_authority_and_a_name_that_is_lis
         assert replica.metrics()['tracing_config_tls_refused_total{use="polls"}'] >= 2 * len(strangers)
 
 
+async def test_a_resumed_session_lets_no_client_in_whose_certificate_has_expired(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    settings = tls("POLL", authority.server(tmp_path / "certs"), authority)
+    with Replica(tmp_path / "data", **settings).start() as replica:
+        client, session = authority.client("collector.example.org", days=4 / 86400), tmp_path / "session"
+        address = replica.http_url.removeprefix("https://")
+        shown = ("-cert", str(client.cert), "-key", str(client.key), "-CAfile", str(authority.file))
+        request = b"GET /sampling?service=shop HTTP/1.1\r\nHost: polls\r\nConnection: close\r\n\r\n"
+
+        def answered(*arguments: str) -> str:
+            # TLS 1.2 has sessions that need no ticket of the server.
+            command = ["openssl", "s_client", "-connect", address, "-tls1_2", "-ign_eof", *shown, *arguments]
+            return subprocess.run(command, input=request, capture_output=True, timeout=20, check=False).stdout.decode()
+
+        def is_resumed_and_refused() -> bool:
+            said = answered("-sess_in", str(session))
+            return "Reused, TLSv1.2" in said and "HTTP/1.1 200" not in said
+
+        assert "HTTP/1.1 200" in answered("-sess_out", str(session))
+        await eventually(is_resumed_and_refused)
+        assert replica.wait_for_event(is_refusal)["reason"] == "the client's certificate has expired"
+
+
+@pytest.mark.parametrize("poll_server", POLL_SERVERS)
+def test_polls_over_tls_need_nothing_that_stays_in_the_folder_for_temporary_files(tmp_path: Path, poll_server: str) -> None:
+    authority, temporary = (
+        Authority(tmp_path / "authority"),
+        tmp_path / ("temporary" * 12),
+    )  # Longer than the path of a socket may be.
+    temporary.mkdir()
+    settings = {"TMPDIR": str(temporary), **tls("POLL", authority.server(tmp_path / "certs"))}
+    replica = Replica(tmp_path / "data", TRACING_CONFIG_POLL_SERVER=poll_server, **settings)
+    with replica.trusted(authority.context()).start():
+        assert list(temporary.iterdir()) == []
+        assert ask(replica, authority.channel_credentials()) == 0.001
+        assert replica.poll_http("shop")["probabilisticSampling"]["samplingRate"] == 0.001
+
+
+def test_a_stop_waits_for_handshakes_on_all_ports_at_once(tmp_path: Path) -> None:
+    issued = Authority(tmp_path / "authority").server(tmp_path / "certs")
+    settings = {"TRACING_CONFIG_DRAIN_SECONDS": "0", **tls("POLL", issued), **tls("SIDECAR", issued)}
+    with Replica(tmp_path / "data", **settings).start() as replica:
+        addresses = [replica.grpc_address, *(url[8:] for url in (replica.http_url, replica.sidecar_url, replica.metrics_url))]
+        silent = [socket.create_connection((host, int(port))) for host, port in (one.split(":") for one in addresses)]
+        began = monotonic()
+        assert replica.stop() == 0
+        assert monotonic() - began < 3 * GRACE_SECONDS  # Polls first, then the sidecar.
+        for connection in silent:
+            connection.close()
+
+
 def test_a_client_that_is_refused_again_and_again_is_logged_once_a_minute(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
     settings = tls("SIDECAR", authority.server(tmp_path / "certs"), authority)
@@ -202,7 +257,13 @@ def _encrypted_key(_cert: Path, key: Path, _authority: Authority) -> None:
     secret.rename(key)
 
 
+def _pipe(cert: Path, _key: Path, _authority: Authority) -> None:
+    cert.unlink()
+    os.mkfifo(cert)
+
+
 SPOILT = [
+    pytest.param(_pipe, "_CERT: cannot read .*: it is no regular file", id="pipe"),
     pytest.param(_missing, "_CERT: cannot read .*: No such file or directory", id="missing"),
     pytest.param(_no_pem, "_CERT: .* are no PEM certificate and private key that can be used", id="no PEM"),
     pytest.param(_key_of_another, "_KEY: .* is not the key of the certificate in", id="key of another"),
