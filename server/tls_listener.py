@@ -11,8 +11,8 @@ from prometheus_client import Counter
 
 from server.certificates import Certificate
 
-HANDSHAKE_SECONDS = 10.0
-"""How long a client may take for its handshake."""
+HANDSHAKE_SECONDS, CROWDED_SECONDS = 10.0, 2.0
+"""How long a client may take for its handshake; and how long while more than half of the possible ones are under way."""
 
 GRACE_SECONDS = 2.0
 """How long a stop waits for handshakes."""
@@ -125,9 +125,10 @@ class TlsListener:
 
     async def _handshake(self, connection: socket.socket, remote: str) -> None:
         context = self._certificate.context
+        seconds = CROWDED_SECONDS if len(self._handshakes) > MAX_HANDSHAKES // 2 else HANDSHAKE_SECONDS
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, connection, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                self._protocol, connection, ssl=context, ssl_handshake_timeout=seconds
             )
         except ssl.SSLError as error:
             self._refusals.tell(self._certificate, remote, error)

@@ -92,7 +92,7 @@ class _Client(_End):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if self._limit and len(self._clients) >= self._limit:
-            transport.close()
+            self.abort()  # Closing would wait for the client's goodbye.
             return
         self._clients.add(self)
         self._joining = asyncio.create_task(self._join())
