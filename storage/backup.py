@@ -6,15 +6,18 @@ A backup is rows, in the order of ``TABLES`` and of their keys: equal stores giv
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from storage.errors import HeadMoved, StoreUnusable
+from storage.errors import BackupInvalid, HeadMoved, StoreUnusable
 from storage.interface import Head, Point
 from storage.migrate import Applied, migrations, pending
 
 Row = tuple[Any, ...]
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A revision, or how many rows there are: what every product can hold."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -47,19 +50,19 @@ REVISIONS = Table(
     "revisions",
     ("revision", "commit_id", "created_at", "actor", "reason", "checksum"),
     "revision",
-    tuple[int, str, datetime, str, str, str],
+    tuple[Number, str, datetime, str, str, str],
 )
 CHANGES = Table(
     "changes",
     ("revision", "position", "kind", "key", "before", "after"),
     "revision, position",
-    tuple[int, int, str, str, str | None, str | None],
+    tuple[Number, Number, str, str, str | None, str | None],
 )
 SERVICES = Table(
     "tracing_configurations",
     ("service_name", *_RECORDS),
     "service_name",
-    tuple[str, str, int, str, datetime, datetime],
+    tuple[str, str, Number, str, datetime, datetime],
 )
 POLICIES = Table("sampling_policies", ("name", *_RECORDS), "name", SERVICES.row)
 
@@ -98,10 +101,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The store's clock at the moment that it holds."""
 
     store_id: str
-    revision: int
+    revision: Number
     commit_id: str
     checksum: str
-    rows: dict[str, int]
+    rows: dict[str, Number]
     """By table, in the order in which they follow."""
 
     @property
@@ -115,6 +118,10 @@ class Target(msgspec.Struct, frozen=True):
     point: Point
     commit_at_backup: str | None
     """The commit id that its log has at the revision of the backup; None where it has no such revision."""
+
+
+Agreed = Callable[[Target | None], object]
+"""Is called with what would be replaced, and raises where nobody has agreed to that."""
 
 
 class Dump(Protocol):
@@ -164,16 +171,16 @@ class Database(Protocol):
         """What is there, and its commit at the revision of a backup; None where no store is there. Changes nothing."""
         ...
 
-    async def restore(self, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+    async def restore(self, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
         """Replace everything by a backup, in one transaction: nobody ever sees a part of it.
 
         The schema is brought up to date where it is older, and made where there is none. Stores that this database took
         the place of stay accepted, and one with another id that was there is accepted too: its replicas follow. They are
-        told that there is news. ``restored`` is called with so many rows at a time.
+        told that there is news. ``agreed`` is called when nobody can commit any more, ``restored`` with so many rows at a time.
 
         Raises:
-            HeadMoved: the store is not at ``over``; nothing was changed.
-            BackupInvalid: the backup cannot be read; nothing was changed.
+            HeadMoved: or what else ``agreed`` raises; nothing was changed.
+            BackupInvalid: the backup cannot be read, or has no head; nothing was changed.
             OutcomeUnknown: the answer to the commit was lost.
         """
         ...
@@ -202,8 +209,18 @@ def check_schema(product: str, applied: Sequence[Applied], *, older: bool = Fals
         )
 
 
-def check_target(target: Target | None, over: Point | None) -> None:
-    """Whether what is there is what was expected to be. Raises HeadMoved."""
-    point = None if target is None else target.point
-    if point != over:
-        raise HeadMoved(point, over)
+def only_over(expected: Point | None) -> Agreed:
+    """Agrees to replace the store that is at this point, or with None to fill an empty database, and raises HeadMoved else."""
+
+    def check(target: Target | None) -> None:
+        point = None if target is None else target.point
+        if point != expected:
+            raise HeadMoved(point, expected)
+
+    return check
+
+
+def check_restored(target: Target | None, manifest: Manifest) -> None:
+    """Whether the store has the head that the backup promises. Raises BackupInvalid."""
+    if target is None or target.point != manifest.point:
+        raise BackupInvalid(f"the backup's log does not have {manifest.point}, the point that it says it holds")

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Callable, Sequence
 
 from sampling.records import Key
-from storage.backup import CHANGES, POLICIES, REVISIONS, SERVICES, Backup, Database, Manifest, Row, Table
+from storage.backup import CHANGES, POLICIES, REVISIONS, SERVICES, Backup, Database, Manifest, Row, Table, only_over
 from storage.checksum import MASK, read_checksum, record_hash
 from storage.errors import BackupInvalid, ContentMismatch
 from storage.rows import change_of
@@ -89,7 +89,7 @@ async def verify(
         StoreError: the scratch database fails.
     """
     manifest = backup.manifest
-    await scratch.restore(backup, None, restored)
+    await scratch.restore(backup, only_over(None), restored)
     check = BackupCheck()
     async with scratch.dump() as dump:
         if (dump.head.point, dict(dump.rows)) != (manifest.point, manifest.rows):

@@ -8,6 +8,7 @@ digest        ``{"sha256": "..."}``, a gzip member of its own with fixed bytes: 
 """
 
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -108,10 +109,13 @@ class BackupFile:
 
     def _lines(self) -> Iterator[bytes]:
         """Every line before the digest. Raises BackupInvalid."""
-        waiting = b""
+        waiting = bytearray()
         for piece in _inflated(self._file, self._end):
-            *lines, waiting = (waiting + piece).split(b"\n")
-            yield from lines
+            ended, newline, rest = piece.rpartition(b"\n")
+            if newline:
+                yield from bytes(waiting + ended).split(b"\n")
+                waiting.clear()
+            waiting += rest
             if len(waiting) > _MAX_LINE_BYTES:
                 raise BackupInvalid(f"the backup has a line of more than {_MAX_LINE_BYTES} bytes")
         if waiting:
@@ -126,6 +130,8 @@ def open_backup(path: Path) -> Iterator[BackupFile]:
         BackupInvalid: it is not; what is to be done about it is told.
         OSError: the file cannot be read.
     """
+    if stat.S_ISFIFO(path.stat().st_mode):  # Opening it may wait for ever.
+        raise BackupInvalid(f"{path}: this is a pipe, and a backup is read more than once: save it in a file first")
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size - len(digest_member(sha256().hexdigest()))
         if not file.read(2) == b"\x1f\x8b":

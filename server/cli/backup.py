@@ -161,6 +161,8 @@ def _write(database: "Database", output: str) -> tuple[Path, "Manifest", str | N
     """The file, which nobody sees before it is whole; what is in it; and what does not fit together there. Raises Failed."""
     folder = Path(output) if output.endswith("/") or Path(output).is_dir() else Path(output).parent
     temporary = None
+    if (found := Path(output)).exists() and not (found.is_file() or found.is_dir()):
+        raise Failed(f"{output}: this is no file that a backup could replace; name another place with --output")
     try:
         if output.endswith("/"):
             folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,20 @@ from itertools import chain, groupby, islice
 
 import asyncpg
 
-from storage.backup import ACCEPT, SET_POINT, TABLES, TARGET, Backup, Dump, Row, Table, Target, check_schema, check_target
+from storage.backup import (
+    ACCEPT,
+    SET_POINT,
+    TABLES,
+    TARGET,
+    Agreed,
+    Backup,
+    Dump,
+    Row,
+    Table,
+    Target,
+    check_restored,
+    check_schema,
+)
 from storage.errors import OutcomeUnknown, StoreUnusable
 from storage.interface import Head, Point
 from storage.migrate import migrations
@@ -67,12 +80,12 @@ class PostgresDatabase:
                 check_schema("postgres", known, older=True)
                 return await _target(connection, revision)
 
-    async def restore(self, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+    async def restore(self, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
         async with self._connected(writable=True) as connection:
             with translated():
                 transaction = connection.transaction(isolation="read_committed")
                 await transaction.start()
-                await _replace(connection, backup, over, restored)
+                await _replace(connection, backup, agreed, restored)
             try:
                 await transaction.commit()
             except DRIVER_ERRORS as error:
@@ -113,7 +126,7 @@ async def _target(connection: Connection, revision: int) -> Target | None:
     return Target(Point(*row[:3]), row[3]) if row else None
 
 
-async def _replace(connection: Connection, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+async def _replace(connection: Connection, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
     """All but the COMMIT. Raises what the driver raises, and as ``Database.restore``."""
     manifest = backup.manifest
     await connection.execute(_WRITE)
@@ -124,7 +137,7 @@ async def _replace(connection: Connection, backup: Backup, over: Point | None, r
     await connection.execute(_WRITE)  # A migration has limits of its own.
     await connection.execute(_NOBODY_COMMITS)
     before = None if is_empty else await _target(connection, manifest.revision)
-    check_target(before, over)
+    agreed(before)
     accepted = [row["store_id"] for row in await connection.fetch("SELECT store_id FROM accepted_stores")]
     for table in TABLES:
         await connection.execute(table.delete)
@@ -135,6 +148,7 @@ async def _replace(connection: Connection, backup: Backup, over: Point | None, r
         accepted.append(before.point.store_id)
     await connection.executemany(ACCEPT, [(store_id,) for store_id in accepted])
     await connection.execute(SET_POINT, manifest.store_id, manifest.revision)
+    check_restored(await _target(connection, manifest.revision), manifest)
     await connection.execute(_NEWS)
 
 

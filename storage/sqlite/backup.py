@@ -6,7 +6,20 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.backup import ACCEPT, SET_POINT, TABLES, TARGET, Backup, Dump, Row, Table, Target, check_schema, check_target
+from storage.backup import (
+    ACCEPT,
+    SET_POINT,
+    TABLES,
+    TARGET,
+    Agreed,
+    Backup,
+    Dump,
+    Row,
+    Table,
+    Target,
+    check_restored,
+    check_schema,
+)
 from storage.errors import StoreUnusable
 from storage.interface import Head, Point
 from storage.migrate import migrations, pending
@@ -58,7 +71,7 @@ class SqliteDatabase:
                 check_schema("sqlite", known, older=True)
                 return _target(connection, revision)
 
-    async def restore(self, backup: Backup, over: Point | None, restored: Callable[[int], object]) -> None:
+    async def restore(self, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
         manifest = backup.manifest
         with translated(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +82,7 @@ class SqliteDatabase:
                 known = applied(sql)
                 check_schema("sqlite", known, older=True)
                 before = _target(connection, manifest.revision) if known else None
-                check_target(before, over)
+                agreed(before)
                 for migration in pending(migrations("sqlite"), known, create=True):
                     run(sql, migration)
                 accepted = sql.execute("SELECT store_id FROM accepted_stores").fetchall()
@@ -83,6 +96,7 @@ class SqliteDatabase:
                     accepted.append((before.point.store_id,))
                 sql.executemany(ACCEPT, ({"1": store_id} for (store_id,) in accepted))
                 sql.execute(SET_POINT, {"1": manifest.store_id, "2": manifest.revision})
+                check_restored(_target(connection, manifest.revision), manifest)
                 connection.check_in_place()
                 sql.execute("COMMIT")
 

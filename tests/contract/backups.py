@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from storage.backup import Backup, Database, Manifest, Row, Table
+from storage.backup import Backup, Database, Manifest, Row, Table, only_over
 from storage.backup_check import BackupCheck
 from storage.backup_file import digest_member, open_backup, write_backup
 from storage.interface import Point
@@ -32,7 +32,7 @@ async def backed_up(database: Database, file: Path) -> tuple[Manifest, str | Non
 
 async def restore(database: Database, file: Path, over: Point | None = None) -> None:
     with open_backup(file) as backup:
-        await database.restore(backup, over, ignore)
+        await database.restore(backup, only_over(over), ignore)
 
 
 async def rows_of(database: Database) -> dict[str, list[Row]]:

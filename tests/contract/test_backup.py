@@ -5,11 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from storage.backup import Database, Target
+from storage.backup import Database, Target, only_over
 from storage.backup_check import verify
 from storage.backup_file import open_backup
-from storage.errors import HeadMoved, StoreUnusable
+from storage.errors import BackupInvalid, HeadMoved, StoreUnusable
 from storage.history import LoggedStore, Wanted
 from storage.interface import Head, Point
 from storage.migrate import migrations
@@ -117,7 +118,7 @@ async def test_a_restore_that_breaks_off_leaves_everything_as_it_was(
     point = (await commit(store, service("later"))).head.point
     before = await rows_of(whole)
     with interrupted(file, table) as backup, pytest.raises(Interrupted):
-        await whole.restore(backup, point, ignore)
+        await whole.restore(backup, only_over(point), ignore)
     assert await rows_of(whole) == before
     assert (await store.head()).point == point
     assert (await commit(store, service("more"))).head.point.revision == point.revision + 1
@@ -129,7 +130,7 @@ async def test_a_restore_into_nothing_that_breaks_off_leaves_nothing(
     await fill(store)
     await back_up(whole, file)
     with interrupted(file, "changes") as backup, pytest.raises(Interrupted):
-        await other.whole().restore(backup, None, ignore)
+        await other.whole().restore(backup, only_over(None), ignore)
     assert await other.whole().target(0) is None
 
 
@@ -154,7 +155,7 @@ async def test_readers_see_the_old_content_until_all_of_the_new_is_there(
 
     loop = asyncio.get_running_loop()
     with open_backup(file) as backup:
-        await asyncio.to_thread(lambda: asyncio.run(whole.restore(Watched(), new, ignore)))
+        await asyncio.to_thread(lambda: asyncio.run(whole.restore(Watched(), only_over(new), ignore)))
     assert len(seen) > 4
     assert {head.point for head in seen} == {new}
     assert (await store.head()).point == old
@@ -169,6 +170,30 @@ async def test_what_was_committed_meanwhile_is_not_replaced(store: LoggedStore, 
         with pytest.raises(HeadMoved) as refused:
             await restore(whole, file, over)
         assert refused.value.point == new
+    assert await rows_of(whole) == before
+
+
+async def test_whoever_agrees_to_all_is_told_what_is_really_replaced(store: LoggedStore, whole: Database, file: Path) -> None:
+    old = await fill(store)
+    await back_up(whole, file)
+    new = (await commit(store, service("a", 0.75))).head.point
+    told: list[Target | None] = []
+    with open_backup(file) as backup:
+        await whole.restore(backup, told.append, ignore)
+    assert told == [Target(new, old.commit_id)]
+    assert (await store.head()).point == old
+
+
+async def test_a_backup_without_the_head_that_it_promises_replaces_nothing(
+    store: LoggedStore, whole: Database, file: Path
+) -> None:
+    point = await fill(store)
+    await back_up(whole, file)
+    before = await rows_of(whole)
+    with open_backup(file) as backup:
+        backup.manifest = replace(backup.manifest, revision=point.revision + 1)
+        with pytest.raises(BackupInvalid, match="does not have"):
+            await whole.restore(backup, only_over(point), ignore)
     assert await rows_of(whole) == before
 
 

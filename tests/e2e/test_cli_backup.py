@@ -281,6 +281,14 @@ def test_a_place_that_cannot_be_written_is_told(data: Path, tmp_path: Path) -> N
         assert "--output" in told
 
 
+def test_what_is_no_file_is_not_replaced(data: Path, tmp_path: Path) -> None:
+    """As root it was /dev/null for everybody."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "no file that a backup could replace" in run("backup", "--output", str(pipe), code=FAILED).stderr
+    assert pipe.is_fifo()
+
+
 def test_a_full_disk_leaves_no_half_of_a_backup(data: Path, tmp_path: Path) -> None:
     """A limit for files stands for the disk."""
     seed(data, [service(uuid4().hex) for _ in range(5000)])
@@ -334,6 +342,7 @@ class Restoring:
 RESTORE_UNTIL_THE_MIDDLE = """
 import asyncio, sys
 from pathlib import Path
+from storage.backup import only_over
 from storage.backup_file import open_backup
 from storage.sqlite.backup import SqliteDatabase
 
@@ -351,7 +360,7 @@ class UntilTheMiddle:
 database = SqliteDatabase(Path(sys.argv[1]))
 with open_backup(Path(sys.argv[2])) as backup:
     point = asyncio.run(database.target(0)).point
-    asyncio.run(database.restore(UntilTheMiddle(backup), point, lambda rows: None))
+    asyncio.run(database.restore(UntilTheMiddle(backup), only_over(point), lambda rows: None))
 """
 
 

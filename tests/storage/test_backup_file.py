@@ -1,14 +1,18 @@
 """The bytes of a backup: what is altered, cut or not ours is refused, and any tool can read the rest."""
 
 import asyncio
+import gzip
+import os
+import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from storage.backup import TABLES, schema
-from storage.backup_file import FORMAT, open_backup
+from storage.backup_file import FORMAT, digest_member, open_backup
 from storage.errors import BackupInvalid
 from storage.sqlite import SqliteStore
 from storage.sqlite.backup import SqliteDatabase
@@ -90,6 +94,9 @@ def change(**fields: Any) -> Callable[[list[Any]], object]:
         (change(schema=schema() + 1, program="9.9"), "made by version 9.9, and this program knows"),
         (change(rows={"changes": 1}), "which are not those of schema"),
         (change(revision="x"), "manifest cannot be read"),
+        (change(revision=2**63), "manifest cannot be read"),
+        (change(rows=dict.fromkeys((table.name for table in TABLES), -1)), "manifest cannot be read"),
+        (lambda lines: lines[1].__setitem__(0, 2**63), "row that cannot be read"),
         (lambda lines: lines.pop(), "lacks 1 rows of sampling_policies"),
         (lambda lines: lines.append(lines[-1]), "more rows than it says"),
         (lambda lines: lines[3].pop(), "row that cannot be read"),
@@ -107,6 +114,21 @@ def test_what_this_program_cannot_read_is_refused_with_the_cure(
     with pytest.raises(BackupInvalid, match=told) as refused:
         read(file)
     assert str(refused.value).startswith(f"{file}: ")
+
+
+def test_a_line_that_never_ends_is_given_up_soon(file: Path) -> None:
+    compressed = gzip.compress(b" " * (257 * 1024 * 1024), 1)
+    file.write_bytes(compressed + digest_member(sha256(compressed).hexdigest()))
+    before = time.process_time()
+    with pytest.raises(BackupInvalid, match="a line of more than"):
+        read(file)
+    assert time.process_time() - before < 10  # It took a minute to copy all that had come at each piece that came.
+
+
+def test_a_pipe_is_refused_and_not_waited_for(file: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(BackupInvalid, match="save it in a file first"):
+        read(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"-- PostgreSQL database dump\n" * 50])
