@@ -1,5 +1,6 @@
 """Backups in S3, or in what speaks its protocol: region, address and credentials come from AWS's usual variables."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,17 +107,22 @@ def _translated(what: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise Failed(f"{what}: {error}: {_CREDENTIALS}") from None
     except EndpointConnectionError as error:
-        raise Failed(f"{what}: {error} Is AWS_ENDPOINT_URL_S3 right, and may this machine go there?") from None
+        raise Failed(f"{what}: {_public(error)} Is AWS_ENDPOINT_URL_S3 right, and may this machine go there?") from None
     except ClientError as error:
         raise _failed(what, error) from None
     except Boto3Error as error:
         if isinstance(error.__context__, ClientError):
             raise _failed(what, error.__context__) from None
-        raise Failed(f"{what}: {error}") from None
+        raise Failed(f"{what}: {_public(error)}") from None
     except (BotoCoreError, ValueError) as error:
-        raise Failed(f"{what}: {error}") from None
+        raise Failed(f"{what}: {_public(error)}") from None
     except OSError as error:
         raise Failed(f"{what}: {error.strerror or error}") from None
+
+
+def _public(error: Exception) -> str:
+    """What it says, without a user and a password in the endpoint's address."""
+    return re.sub(r"//[^/\s]*@", "//", str(error))
 
 
 def _failed(what: str, error: "ClientError") -> Failed:

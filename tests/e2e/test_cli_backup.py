@@ -281,6 +281,13 @@ def test_a_place_that_cannot_be_written_is_told(data: Path, tmp_path: Path) -> N
         assert "--output" in told
 
 
+def test_a_password_in_the_address_of_s3_is_not_told(s3: str, data: Path) -> None:
+    endpoint = f"http://user:secret@127.0.0.1:{closed_port()}"
+    told = run("backup", "--upload", s3, code=FAILED, AWS_ENDPOINT_URL_S3=endpoint).stderr
+    assert "Could not connect" in told
+    assert "secret" not in told
+
+
 def test_what_is_no_file_is_not_replaced(data: Path, tmp_path: Path) -> None:
     """As root it was /dev/null for everybody."""
     pipe = tmp_path / "pipe"
