@@ -145,6 +145,9 @@ class Writer:
         except DRIVER_ERRORS:
             await asyncio.sleep(DOUBT_PAUSE_SECONDS)
             return None
+        if head.point.store_id != batch.head.point.store_id:  # Another database has its place: it knows nothing of ours.
+            await asyncio.sleep(DOUBT_PAUSE_SECONDS)
+            return None
         return head.commit_at_served == batch.commit_id
 
 
