@@ -35,6 +35,7 @@ async def test_servers_that_are_not_trusted_any_more_are_named_while_polls_go_on
     server: TlsPostgresServer, authority: trustme.CA, valkey: ValkeyServer, tmp_path: Path
 ) -> None:
     ca = written(authority.cert_pem, tmp_path / "ca.pem")
+    valkey.flush()
     front = TlsFront(valkey.port, authority.issue_cert("localhost"))
     async with front.running() as port:
         settings = {
