@@ -14,6 +14,9 @@ from server import setting_values as values_of
 
 PREFIX = "TRACING_CONFIG_"
 
+SQLITE_FILE = "tracing-config.db"
+"""In the data folder: the database, where no address names another."""
+
 MEBIBYTE = 1024 * 1024
 
 Parsed = TypeVar("Parsed")

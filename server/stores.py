@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from server import setting_values
 from server.address_file import AddressFile
-from server.settings import PREFIX, SettingError, Settings
+from server.settings import PREFIX, SQLITE_FILE, SettingError, Settings
 from storage.history import LoggedStore
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Stores:
         if settings.database_url is None:
             from storage.sqlite import SqliteStore  # noqa: PLC0415
 
-            return SqliteStore(settings.data_dir / "tracing-config.db")
+            return SqliteStore(settings.data_dir / SQLITE_FILE)
         from storage.postgres import PostgresStore  # noqa: PLC0415 - only those with PostgreSQL pay for its driver
 
         try:

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 def database_of_settings() -> "Database":
     """The database that a server with the same settings would use. Raises Failed."""
-    from server.settings import PREFIX, SettingError, read_store_settings  # noqa: PLC0415
+    from server.settings import PREFIX, SQLITE_FILE, SettingError, read_store_settings  # noqa: PLC0415
 
     try:
         settings = read_store_settings(os.environ)
@@ -24,7 +24,7 @@ def database_of_settings() -> "Database":
     if settings.database_url is None:
         from storage.sqlite.backup import SqliteDatabase  # noqa: PLC0415 - what the others do not need
 
-        return SqliteDatabase(settings.data_dir / "tracing-config.db")
+        return SqliteDatabase(settings.data_dir / SQLITE_FILE)
     from storage.postgres.backup import PostgresDatabase  # noqa: PLC0415
 
     try:

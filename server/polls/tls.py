@@ -34,6 +34,7 @@ class TlsPollServer:
         """``construct`` makes the server behind, from its gRPC and its HTTP sockets."""
         self._construct = construct
         self._grpc_sockets, self._http_sockets = grpc_sockets, http_sockets
+        self._sockets = (*grpc_sockets, *http_sockets)
         self._certificate, self._refusals = certificate, refusals
         self._relays = Relays(connections_limit(DESCRIPTORS))
         self._listeners: list[TlsListener] = []
@@ -41,7 +42,7 @@ class TlsPollServer:
         self._server: PollServer | None = None
 
     async def start(self) -> None:
-        for outer in (*self._grpc_sockets, *self._http_sockets):
+        for outer in self._sockets:
             listen(outer)
         try:
             # Of mode 0700: nobody but this user comes to the server behind, past the handshake.
@@ -55,7 +56,7 @@ class TlsPollServer:
             raise CannotListen(
                 f"no private socket for polls over TLS can be made: {error.strerror or error}; name another folder in TMPDIR"
             ) from None
-        for outer, behind in zip((*self._grpc_sockets, *self._http_sockets), self._behind, strict=True):
+        for outer, behind in zip(self._sockets, self._behind, strict=True):
             protocol = self._relays.to(f"/proc/self/fd/{behind}")
             self._listeners.append(TlsListener(outer, self._certificate, protocol, self._refusals))
             self._listeners[-1].start()
@@ -77,7 +78,7 @@ class TlsPollServer:
     async def stop(self) -> None:
         listeners, self._listeners = self._listeners, []
         await asyncio.gather(*(listener.close() for listener in listeners))
-        for outer in (*self._grpc_sockets, *self._http_sockets):
+        for outer in self._sockets:
             outer.close()
         if self._server is not None:
             await self._server.stop()
