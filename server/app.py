@@ -28,6 +28,7 @@ from server.sidecar.auth import Authentication, admin_token_in
 from server.sidecar.parts import Parts
 from server.stores import Stores
 from server.strategies_file import StrategiesFileWatch
+from server.surroundings import Surroundings
 from server.telemetry.metrics import Metrics
 from server.tls_listener import Refusals
 from server.validation import Validation
@@ -72,6 +73,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             probe = RedisProbe(hot_copy)
         await load_base(copies, served)
 
+        surroundings = Surroundings(settings)
+        stack.push_async_callback(surroundings.close)
         follower = Follower(store, served, lost=snapshot.rename_lost)
         health = Health(
             answers=answers,
@@ -83,12 +86,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             strategies_file=watch,
             certificates=tuple(certificates.values()),
             address_files=stores.address_files,
+            dependencies=surroundings.dependencies,
         )
         metrics.expose(answers=answers, served=served, follower=follower, health=health, redis=probe is not None)
-        background = [follower.run, *(keeper.run for keeper in keepers.values())]
-        background += [*(file.run for file in stores.address_files.values()), *(one.watch for one in certificates.values())]
-        background += [part for part in (watch and watch.watch, probe and probe.run) if part]
-        tasks = [asyncio.create_task(_kept_running(run)) for run in background]
+        running = (follower, watch, probe, *keepers.values(), *stores.address_files.values(), *certificates.values())
+        tasks = [asyncio.create_task(_kept_running(one.run)) for one in (*running, *surroundings.running) if one is not None]
         stack.push_async_callback(_cancel, tasks)
 
         polls = _poll_server(settings, answers, ports, certificates.get(POLLS), Refusals(metrics.refused_handshakes))

@@ -90,7 +90,7 @@ class Certificate:
             **({} if self.problem is None else {"problem": self.problem}),
         }
 
-    async def watch(self) -> None:
+    async def run(self) -> None:
         """Look at the files again and again, for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)

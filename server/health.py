@@ -11,6 +11,7 @@ from server.answers import Answers
 from server.certificates import Certificate
 from server.copies import RedisProbe
 from server.follower import Follower
+from server.integrations.dependency import Dependency
 from server.served import Served
 from server.strategies_file import StrategiesFileWatch
 from storage.interface import Store
@@ -37,12 +38,14 @@ class Health:
         strategies_file: StrategiesFileWatch | None,
         certificates: Sequence[Certificate],
         address_files: Mapping[str, AddressFile],
+        dependencies: Sequence[Dependency] = (),
     ) -> None:
         """``address_files`` by the component that is reached by them, ``db`` or ``redis``."""
         self._answers, self._served, self._follower, self._store = answers, served, follower, store
         self._data_dir, self._redis, self._strategies_file = data_dir, redis, strategies_file
         self.certificates = certificates
         self._address_files = address_files
+        self.dependencies = dependencies
         self.stopping = False
         """Set at the first signal: readiness goes down, polls go on."""
 
@@ -71,6 +74,7 @@ class Health:
                 "status": _status(all(one.problem is None and not one.expired for one in self.certificates)),
                 "details": {one.use: one.report() for one in self.certificates},
             }
+        components |= {one.name: one.report() for one in self.dependencies}
         up = all(components[name]["status"] == "UP" for name in ("db", "diskSpace"))
         return {"status": _status(up), "components": components}
 

@@ -1,5 +1,6 @@
 """What the text of each setting may be. Every function here raises ValueError, with the cure and never with a secret."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,10 @@ MAX_JWT_SECRETS = 10
 MAX_SECRET_FILE_BYTES = 64 * 1024
 
 MAX_CLAIM_CHARACTERS = 1024
+
+MAX_URL_CHARACTERS = 2048
+
+MAX_PREFIXES = 20
 
 
 def port(text: str) -> int:
@@ -61,6 +66,52 @@ def redis_url(text: str) -> str:
     if _scheme(text) not in ("redis", "rediss"):
         raise ValueError("must start with redis:// or rediss://")
     return text
+
+
+def http_url(text: str) -> str:
+    """Check where an HTTP server is, perhaps with user and password. Raises ValueError, without any of it."""
+    if _scheme(text) not in ("http", "https"):
+        raise ValueError("must start with http:// or https://")
+    parts = urlsplit(text)
+    try:
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be like http://host:9200, with a host, a port up to 65535, and nothing after ? or #")
+    if len(text) > MAX_URL_CHARACTERS:
+        raise ValueError(f"must have at most {MAX_URL_CHARACTERS} characters")
+    return text
+
+
+def public_url(text: str) -> str:
+    """As ``http_url``, of what services are told: no secret can be part of it."""
+    if "@" in text:
+        raise ValueError("must hold no user and no password: services are told it as it is")
+    return http_url(text).rstrip("/")
+
+
+def host_name(text: str) -> str:
+    if len(text) > 255 or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", text):
+        raise ValueError(f"{text!r} is no host name and no address; give it without a port, like 10.0.0.7")
+    return text
+
+
+def header_token(text: str) -> str:
+    if len(text) > MAX_CLAIM_CHARACTERS or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"must be at most {MAX_CLAIM_CHARACTERS} printable ASCII characters without spaces")
+    return text
+
+
+def index_prefixes(text: str) -> tuple[str, ...]:
+    """What stands before the names of trace indices, each as it is given to Jaeger, or to Zipkin before ``zipkin``."""
+    found = tuple(part.strip() for part in text.split(","))
+    for prefix in found:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", prefix):
+            raise ValueError(f"{prefix!r} is no prefix of an index; give a-z, 0-9, `-`, `_` or `.`, between commas")
+    if len(found) > MAX_PREFIXES or len(set(found)) < len(found):
+        raise ValueError(f"must be at most {MAX_PREFIXES} prefixes, each once")
+    return found
 
 
 def _scheme(address: str) -> str:

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
+from server import setting_rules
 from server import setting_values as values_of
 
-PREFIX = "TRACING_CONFIG_"
+PREFIX = setting_rules.PREFIX
 
 SQLITE_FILE = "tracing-config.db"
 """In the data folder: the database, where no address names another."""
@@ -79,6 +80,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: int = 0
     """So many proxies in front of the sidecar each add an address to ``X-Forwarded-For``."""
 
+    poll_url: str | None = None
+    """Where services are told to poll; None: the host at which they asked for it."""
+
+    jaeger_url: str | None = None
+    """OTLP over HTTP, of Jaeger's or another collector."""
+
+    zipkin_url: str | None = None
+    elasticsearch_url: str | None = None
+    """Where Jaeger or Zipkin keep their traces, Elasticsearch or OpenSearch."""
+
+    trace_index_prefixes: tuple[str, ...] = ()
+    trace_index_date_separator: str = "-"
+    trace_retention_days: int | None = None
+    """None: old traces are removed only when somebody asks for it."""
+
+    registry: str | None = None
+    """``eureka`` or ``consul``."""
+
+    registry_url: str | None = None
+    registry_token: str | None = None
+    registry_address: str | None = None
+    """Under which others reach this replica; None: found out."""
+
     import_max_bytes: int = 64 * MEBIBYTE
     drain_seconds: float = 0.0
     """Between readiness down and the first closed connection."""
@@ -122,12 +146,26 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         jwt_issuer=read.value("JWT_ISSUER", values_of.claim, None),
         jwt_audience=read.value("JWT_AUDIENCE", values_of.claim, None),
         trusted_proxies=read.value("TRUSTED_PROXIES", values_of.number_of("proxies", 0, 10), 0),
+        poll_url=read.value("POLL_URL", values_of.public_url, None),
+        jaeger_url=read.value("JAEGER_URL", values_of.public_url, None),
+        zipkin_url=read.value("ZIPKIN_URL", values_of.public_url, None),
+        elasticsearch_url=read.secret("ELASTICSEARCH_URL", values_of.http_url, None),
+        trace_index_prefixes=read.value("TRACE_INDEX_PREFIXES", values_of.index_prefixes, ()),
+        trace_index_date_separator=read.value("TRACE_INDEX_DATE_SEPARATOR", values_of.one_of("-", ".", "_", "none"), "-"),
+        trace_retention_days=read.value("TRACE_RETENTION_DAYS", values_of.number_of("days", 1, 36500), None),
+        registry=read.value("REGISTRY", values_of.one_of("eureka", "consul"), None),
+        registry_url=read.secret("REGISTRY_URL", values_of.http_url, None),
+        registry_token=read.secret("REGISTRY_TOKEN", values_of.header_token, None),
+        registry_address=read.value("REGISTRY_ADDRESS", values_of.host_name, None),
         import_max_bytes=read.value("IMPORT_MAX_BYTES", values_of.number_of("bytes", MEBIBYTE, 1024 * MEBIBYTE), 64 * MEBIBYTE),
         drain_seconds=read.value("DRAIN_SECONDS", values_of.seconds, 0.0),
         log_level=read.value("LOG_LEVEL", values_of.log_level, "INFO", prefix=""),
         sources=read.sources,
     )
-    _check_together(settings)
+    try:
+        setting_rules.check_together(settings)
+    except ValueError as error:
+        raise SettingError(str(error)) from None
     return settings
 
 
@@ -178,43 +216,3 @@ class _Reader:
             raise SettingError(f"{source.variable}: {error}") from None
         self.sources[name.lower()] = source
         return value
-
-
-def _check_together(settings: Settings) -> None:
-    if settings.database_pool_min > settings.database_pool_max:
-        raise SettingError(
-            f"{PREFIX}DATABASE_POOL_MIN: {settings.database_pool_min} is more than "
-            f"{PREFIX}DATABASE_POOL_MAX ({settings.database_pool_max}); lower it or raise the other"
-        )
-    if settings.database_url is not None and settings.admin_token is None:
-        raise SettingError(
-            f"{PREFIX}ADMIN_TOKEN: is required with PostgreSQL, where replicas must share one; "
-            "set it, or name a file with it in TRACING_CONFIG_ADMIN_TOKEN_FILE"
-        )
-    for kind in ("POLL", "SIDECAR"):
-        _check_tls(settings, f"{kind}_TLS_")
-    taken: dict[int, str] = {}
-    for name, ports in (
-        ("GRPC_PORTS", settings.grpc_ports),
-        ("HTTP_PORTS", settings.http_ports),
-        ("SIDECAR_PORT", (settings.sidecar_port,)),
-        ("METRICS_PORT", (settings.metrics_port,)),
-    ):
-        for port in ports:
-            if port and port in taken:
-                raise SettingError(f"{PREFIX}{name}: port {port} is also in {PREFIX}{taken[port]}; give each its own")
-            taken[port] = name
-
-
-def _check_tls(settings: Settings, name: str) -> None:
-    def is_set(part: str) -> bool:
-        return bool(getattr(settings, f"{name}{part}".lower()))
-
-    for part, needed, reason in (
-        ("KEY", "CERT", "a key is of no use without its certificate"),
-        ("CERT", "KEY", "a certificate is of no use without its private key"),
-        ("CLIENT_CA", "CERT", "clients show certificates only over TLS"),
-        ("CLIENT_NAMES", "CLIENT_CA", "names count only in certificates of an authority"),
-    ):
-        if is_set(part) and not is_set(needed):
-            raise SettingError(f"{PREFIX}{name}{part}: {reason}; set {PREFIX}{name}{needed} too, or leave it out")

@@ -69,7 +69,7 @@ class StrategiesFileWatch:
             raise StrategiesFileError(f"{PREFIX}STRATEGIES_FILE: {error}") from None
         self._log_loaded()
 
-    async def watch(self) -> None:
+    async def run(self) -> None:
         """Follow the file until cancelled. What cannot be served is logged once and leaves ``current`` as it is."""
         from watchfiles import awatch  # noqa: PLC0415 - only those with a strategies file pay for it
         from watchfiles._rust_notify import WatchfilesRustInternalError  # noqa: PLC0415

@@ -15,8 +15,8 @@ from server.sidecar.route import Call, Route, Routes
 
 MASK = "******"
 
-_SECRETS = frozenset({"admin_token", "jwt_secrets"})
-_ADDRESSES = frozenset({"database_url", "redis_url"})
+_SECRETS = frozenset({"admin_token", "jwt_secrets", "registry_token"})
+_ADDRESSES = frozenset({"database_url", "redis_url", "elasticsearch_url", "registry_url"})
 """They may hold a user and a password."""
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-z]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@?#]*)(?P<query>\?[^@]*)?")

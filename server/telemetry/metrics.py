@@ -88,6 +88,7 @@ class _State(Collector):
             for certificate in self._health.certificates:
                 expiry.add_metric([certificate.use], certificate.leaf.not_after.timestamp())
             yield expiry
+        yield from self._dependencies()
         yield CounterMetricFamily(
             "tracing_config_histories_lost",
             "Times that the store lacked a served commit.",
@@ -106,6 +107,22 @@ class _State(Collector):
         info.add_metric([file.sha256], 1)
         yield info
         yield _gauge("tracing_config_strategies_file_services", "Services in the strategies file.", len(file.services))
+
+    def _dependencies(self) -> Iterator[Metric]:
+        if not self._health.dependencies:
+            return
+        label = ["dependency"]
+        up = GaugeMetricFamily("tracing_config_dependency_up", "1 while it can be used.", labels=label)
+        failures = CounterMetricFamily("tracing_config_dependency_failures", "Checks of it that failed.", labels=label)
+        seconds = GaugeMetricFamily(
+            "tracing_config_dependency_check_seconds", "What its last successful check took.", labels=label
+        )
+        for one in self._health.dependencies:
+            up.add_metric([one.name], one.up)
+            failures.add_metric([one.name], one.failures)
+            if one.latency is not None:
+                seconds.add_metric([one.name], one.latency)
+        yield from (up, failures, seconds)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -66,7 +66,7 @@ async def following(path: Path) -> AsyncIterator[Followed]:
     watch = StrategiesFileWatch(path)
     await watch.load()
     followed = Followed(watch)
-    task = asyncio.create_task(watch.watch())
+    task = asyncio.create_task(watch.run())
     try:
         await until(lambda: is_watched(path.parent))
         yield followed

@@ -1,0 +1,202 @@
+"""The one door to the other servers of a tracing platform: every request through it is bounded in time and size."""
+
+import asyncio
+import base64
+import os
+import socket
+import ssl
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+SECONDS = 2.0
+"""What a request may take in all: looking the name up, connecting, and the last byte of the answer."""
+
+LIMIT = 1024 * 1024
+"""Bytes of an answer. To decode as many takes some milliseconds, in which no poll is answered."""
+
+SHOWN_CHARACTERS = 200
+"""Of an answer that is told to people."""
+
+
+class Unusable(Exception):
+    """Another server does not answer, or answers what it should not. The text is for people, and holds no secret.
+
+    Args:
+        cure: what to do about it; where it is empty, to look whether the server is up and the setting right.
+    """
+
+    def __init__(self, problem: str, cure: str = "") -> None:
+        super().__init__(problem)
+        self.cure = cure
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+    media_type: str
+
+
+class HttpClient:
+    """Requests to one server. It follows no redirect, takes no cookie and no compressed body, and uses no proxy.
+
+    It has a thread of its own for names: a name server that hangs holds up nobody else.
+    """
+
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
+        """``url``: http or https, perhaps with user and password; these are sent as basic authentication."""
+        parts = urlsplit(url)
+        place = parts.netloc.rpartition("@")[2]
+        self.url = f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+        """Without user and password, and without a slash at its end."""
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "tracing-config", **(headers or {})}
+        if parts.username is not None:
+            given = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = "Basic " + base64.b64encode(given.encode()).decode()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """End its connections; the next request opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        media_type: str = "application/json",
+        accepted: Collection[int] = (200,),
+        seconds: float = SECONDS,
+        limit: int = LIMIT,
+    ) -> Answer:
+        """Send one request; ``path`` begins with a slash and is encoded, or is empty.
+
+        Raises:
+            Unusable: no answer in time, a redirect, another status than those ``accepted``, or more bytes than the limit.
+        """
+        headers = {} if body is None else {"Content-Type": media_type}
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._opened().request(method, self.url + path, data=body, headers=headers, allow_redirects=False) as response,
+            ):
+                answer = Answer(response.status, await self._read(response, limit), response.content_type)
+                location = response.headers.get("Location")
+        except TimeoutError:
+            raise Unusable(f"{self.url} did not answer within {seconds:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unusable(f"{self.url} cannot be used: {_reason(error)}") from None
+        if answer.status in accepted:
+            return answer
+        if 300 <= answer.status < 400:
+            where = _shown(_without_secrets(location or "nowhere"))
+            raise Unusable(f"{self.url} redirects to {where}", "redirects are not followed: name the address behind it")
+        raise Unusable(*_refusal(self.url, answer))
+
+    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise ValueError("it compresses its answer, which nobody asked for")
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                response.close()
+                raise ValueError(f"it answers more than {limit} bytes")
+        return bytes(body)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            secure = self.url.startswith("https:")
+            connector = aiohttp.TCPConnector(
+                resolver=_Resolver(), limit=4, ssl=ssl.create_default_context() if secure else False, use_dns_cache=False
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up in a thread of its own, one at a time: the library's uses the threads of the whole process."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="names")
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._thread, look_up)
+        return [
+            ResolveResult(
+                hostname=host, host=str(place[0]), port=int(place[1]), family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, protocol, _, place in found
+        ]
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return f"TLS failed: {_shown(str(error.__cause__ or error))}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return os.strerror(error.errno).lower() if error.errno else "it cannot be connected to"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closes the connection without an answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"it speaks no HTTP: {_shown(error.message)}"
+    return _shown(str(error)) or type(error).__name__
+
+
+def _refusal(url: str, answer: Answer) -> tuple[str, str]:
+    said = _shown(answer.body[: 4 * SHOWN_CHARACTERS].decode(errors="replace"))
+    problem = f"{url} answers {answer.status}" + (f": {said}" if said else "")
+    if answer.status in (401, 403):
+        return problem, "give the user and password, or the token, that it takes"
+    return problem, ""
+
+
+def _shown(text: str) -> str:
+    """On one line, of bounded length, without what a terminal would obey."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 3]}..."
+
+
+def _without_secrets(url: str) -> str:
+    before, at, after = url.partition("@")
+    return f"{before.partition('//')[0]}//{after}" if at else url
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")
+
+
+def json_object(answer: Answer, what: str) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        Unusable: there is none; ``what`` says which server it was to come from.
+    """
+    try:
+        members = msgspec.json.decode(answer.body, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        raise Unusable(f"this is no {what}: it answers something else than a JSON object") from None
+    return members
