@@ -16,7 +16,7 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 NAMESPACE = "exalt-shared"
 LABEL = "tracing-config"
 
-COMPONENTS = ("backup", "cert-manager", "poll-tls", "prometheus-operator", "sidecar-tls")
+COMPONENTS = ("backup", "cert-manager", "poll-tls", "prometheus-operator", "sidecar-tls", "tracing-platform")
 
 Document = Mapping[str, Any]
 

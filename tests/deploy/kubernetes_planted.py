@@ -94,6 +94,14 @@ MISTAKES: Mapping[tuple[str, str], Sequence[Mistake]] = {
         Mistake("POLL_TLS_CERT", "POLLS_TLS_CERT", "environment"),
         Mistake("/app/certs/tracing-config.key", "/app/certs/tls.key", "environment"),
     ],
+    ("base+tracing-platform", "components/tracing-platform/deployment.patch.yaml"): [
+        Mistake("TRACING_CONFIG_JAEGER_URL", "TRACING_CONFIG_JAEGER_ENDPOINT", "environment"),
+        Mistake("http://zipkin", "zipkin", "environment"),
+        Mistake("infrastructure:9200", "infrastructure:9201", "egress"),
+    ],
+    ("base+tracing-platform", "components/tracing-platform/network-policy.patch.yaml"): [
+        Mistake("port: 4318", "port: 4317", "egress"),
+    ],
     (_ALL, "components/sidecar-tls/deployment.patch.yaml"): [
         Mistake("startupProbe:\n            httpGet:\n              scheme: HTTPS", "startupProbe: {}", "over_tls"),
     ],

@@ -48,7 +48,7 @@ def ports(manifests: Manifests) -> None:
 
 
 def egress(manifests: Manifests) -> None:
-    """Whoever is given the address of a store is let out to it; who is given none is let out nowhere."""
+    """Whoever is given the address of another server is let out to it; who is given none is let out nowhere."""
     for pod in manifests.pods:
         (policy,) = (one for one in manifests.of("NetworkPolicy") if selects(one["spec"]["podSelector"], pod))
         out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
@@ -56,6 +56,8 @@ def egress(manifests: Manifests) -> None:
             environment = Container(manifests, pod, Path(folder)).environment
             files = [Path(value) for name, value in environment.items() if name.endswith("_URL_FILE")]
             needed = {urlsplit(file.read_text()).port for file in files}
+            addresses = environment.items() - {("TRACING_CONFIG_POLL_URL", environment.get("TRACING_CONFIG_POLL_URL"))}
+            needed |= {urlsplit(value).port for name, value in addresses if name.endswith("_URL")}
         needed |= {53} if needed else set()
         needed |= {443} if "--upload" in pod.containers[0].get("args", ()) else set()
         assert needed == out - {5353}, f"{pod.owner} needs {needed} and may reach {out}"
