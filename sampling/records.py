@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from sampling.export_configuration import ExportConfiguration
 from sampling.strategy import OperationStrategy, SamplingStrategy, Value, check_name, check_together
 
 Kind = Literal["service", "policy", "boost"]
@@ -25,19 +26,6 @@ class Rules(Value, frozen=True, gc=False):
 
     sampling_strategy: SamplingStrategy | None = None
     operation_strategies: tuple[OperationStrategy, ...] | None = None
-
-
-class Exporter(Value, frozen=True, gc=False):
-    """Whether a service exports its spans to one tracing backend."""
-
-    enabled: bool
-
-
-class ExportConfiguration(Value, frozen=True, gc=False):
-    """Where a service should export its spans."""
-
-    jaeger: Exporter | None = None
-    zipkin: Exporter | None = None
 
 
 class ServiceConfiguration(Value, frozen=True, gc=False):

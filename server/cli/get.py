@@ -62,8 +62,7 @@ def show_record(record: Mapping[str, Any]) -> None:
             for index, one in enumerate(value):
                 say(f"{'' if index else 'operations':<{LABEL}}{one['operation']}  {number(one['param'])}")
         elif member == "exportConfig":
-            exporters = ", ".join(f"{name} {'on' if exporter['enabled'] else 'off'}" for name, exporter in value.items())
-            say(f"{'export':<{LABEL}}{exporters}")
+            say(f"{'export':<{LABEL}}{', '.join(_exporter_text(name, exporter) for name, exporter in value.items())}")
         elif member in ("startsAt", "endsAt"):
             say(f"{label:<{LABEL}}{moment(value)}")
         elif member == "etag":
@@ -72,3 +71,8 @@ def show_record(record: Mapping[str, Any]) -> None:
             say(f"{label:<{LABEL}}{tag}")
         else:
             say(f"{label:<{LABEL}}{yes_no(value) if isinstance(value, bool) else value}")
+
+
+def _exporter_text(name: str, exporter: Mapping[str, Any]) -> str:
+    endpoint = f" to {exporter['endpoint']}" if "endpoint" in exporter else ""
+    return f"{name} {'on' if exporter['enabled'] else 'off'}{endpoint}"

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sampling.catalog import Catalog
+from sampling.export_configuration import ExportConfiguration
 from sampling.records import (
     SILENT_DEFAULT,
     Boost,
-    ExportConfiguration,
     Instant,
     Record,
     Rules,

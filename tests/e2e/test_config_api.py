@@ -82,6 +82,8 @@ BAD_RECORDS: list[tuple[str, Any]] = [
     ("sampler", {"sampler": {}}),
     ("description", {"description": "nul \x00"}),
     ("exportConfig.jaeger.enabled", {"exportConfig": {"jaeger": {}}}),
+    ("exportConfig.jaeger.endpoint", {"exportConfig": {"jaeger": {"enabled": True, "endpoint": "jaeger:4318"}}}),
+    ("exportConfig.zipkin.endpoint", {"exportConfig": {"zipkin": {"enabled": True, "endpoint": "http://" + "a" * 2042}}}),
 ]
 
 
