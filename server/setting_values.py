@@ -91,6 +91,24 @@ def public_url(text: str) -> str:
     return http_url(text).rstrip("/")
 
 
+def poll_url(text: str) -> str:
+    """As ``public_url``, and fit for the list of arguments in which SDKs are told it."""
+    if "," in text or "=" in text:
+        raise ValueError("must hold no comma and no `=`: services are told it in a list, and SDKs would cut it there")
+    return public_url(text)
+
+
+def target_url(path: str) -> Callable[[str], str]:
+    """As ``public_url``, of a server that takes spans at ``path`` below it."""
+
+    def parse(text: str) -> str:
+        if (url := public_url(text)).endswith(path):
+            raise ValueError(f"must not end in {path}, which is added to it; remove that")
+        return url
+
+    return parse
+
+
 def host_name(text: str) -> str:
     if len(text) > 255 or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", text):
         raise ValueError(f"{text!r} is no host name and no address; give it without a port, like 10.0.0.7")

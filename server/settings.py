@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from sampling.export_configuration import OTLP_PATH, ZIPKIN_PATH
 from server import setting_rules
 from server import setting_values as values_of
 
@@ -146,9 +147,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         jwt_issuer=read.value("JWT_ISSUER", values_of.claim, None),
         jwt_audience=read.value("JWT_AUDIENCE", values_of.claim, None),
         trusted_proxies=read.value("TRUSTED_PROXIES", values_of.number_of("proxies", 0, 10), 0),
-        poll_url=read.value("POLL_URL", values_of.public_url, None),
-        jaeger_url=read.value("JAEGER_URL", values_of.public_url, None),
-        zipkin_url=read.value("ZIPKIN_URL", values_of.public_url, None),
+        poll_url=read.value("POLL_URL", values_of.poll_url, None),
+        jaeger_url=read.value("JAEGER_URL", values_of.target_url(OTLP_PATH), None),
+        zipkin_url=read.value("ZIPKIN_URL", values_of.target_url(ZIPKIN_PATH), None),
         elasticsearch_url=read.secret("ELASTICSEARCH_URL", values_of.http_url, None),
         trace_index_prefixes=read.value("TRACE_INDEX_PREFIXES", values_of.index_prefixes, ()),
         trace_index_date_separator=read.value("TRACE_INDEX_DATE_SEPARATOR", values_of.one_of("-", ".", "_", "none"), "-"),
