@@ -98,6 +98,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await polls.start()
         parts = Parts(
             settings=settings,
+            grpc_port=ports.grpc[0].getsockname()[1],
             answers=answers,
             served=served,
             follower=follower,

@@ -11,6 +11,7 @@ from server.cli import (
     backup,
     boost,
     delete,
+    env,
     explain,
     get,
     history,
@@ -31,7 +32,7 @@ RECORDS, WHY, PAST, WHOLE, SERVER = "Records", "Why", "The past", "The whole", "
 
 PANELS = {
     RECORDS: ("get", "set", "delete", "list", "boost"),
-    WHY: ("explain", "poll"),
+    WHY: ("explain", "poll", "env"),
     PAST: ("history", "diff", "rollback"),
     WHOLE: ("export", "import", "apply", "backup", "restore"),
     SERVER: ("serve", "health", "validate", "token", "store"),
@@ -125,6 +126,7 @@ for name, command, panel, example in (
     ("boost", boost.boost, RECORDS, "boost checkout -p 1 --for 30m --reason 'incident 4711'"),
     ("explain", explain.explain, WHY, "explain checkout --operation 'GET /health'"),
     ("poll", poll.poll, WHY, "poll checkout --http"),
+    ("env", env.env, WHY, "env checkout --dotenv"),
     ("history", history.history, PAST, "history checkout --since 2h --full"),
     ("diff", history.diff, PAST, "diff 118 121"),
     ("rollback", rollback.rollback, PAST, "rollback 118 --reason 'not what we meant'"),

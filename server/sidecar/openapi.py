@@ -148,7 +148,8 @@ class _Schemas:
 
 
 def _types(route: Route[Any, Any]) -> Iterator[Any]:
-    for wanted in (route.query, route.body, *route.answers.values()):
+    answers = (one for answer in route.answers.values() for one in _kinds(answer))
+    for wanted in (route.query, route.body, *answers):
         if wanted is not None and wanted is not bytes and not isinstance(wanted, Text):
             yield from _members(wanted)
 
@@ -156,6 +157,13 @@ def _types(route: Route[Any, Any]) -> Iterator[Any]:
 def _members(wanted: Any) -> tuple[Any, ...]:
     """The structs of a union: answers may be one of several, which the library has no schema for."""
     return get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+
+
+def _kinds(answer: Any) -> tuple[Any, ...]:
+    """The kinds of body that an answer may have."""
+    if answer is None:
+        return ()
+    return answer if isinstance(answer, tuple) and not isinstance(answer, Text) else (answer,)
 
 
 def _operation(route: Route[Any, Any], schemas: _Schemas) -> Document:
@@ -191,8 +199,10 @@ def _operation(route: Route[Any, Any], schemas: _Schemas) -> Document:
 
 def _response(status: int, answer: Any, schemas: _Schemas) -> Document:
     response: Document = {"description": HTTPStatus(status).phrase}
-    if isinstance(answer, Text):
-        response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
-    elif answer is not None:
-        response["content"] = {"application/json": {"schema": schemas.of(answer)}}
+    for kind in _kinds(answer):
+        content = response.setdefault("content", {})
+        if isinstance(kind, Text):
+            content[kind.media_type] = {"schema": {"type": "string"}}
+        else:
+            content["application/json"] = {"schema": schemas.of(kind)}
     return response

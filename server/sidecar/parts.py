@@ -27,6 +27,9 @@ class Parts(NamedTuple):
     """One of each. The keepers have the names of the copies: ``snapshot`` and, with Redis, ``hot copy``."""
 
     settings: Settings
+    grpc_port: int
+    """The first one that is open for gRPC polls."""
+
     answers: Answers
     served: Served
     follower: Follower

@@ -65,7 +65,8 @@ class Route(msgspec.Struct, Generic[QueryType, BodyType], frozen=True, kw_only=T
 
     body_limit: int = MAX_BODY_BYTES
     answers: Mapping[int, Any] = {}
-    """The type of the JSON for each status that is no failure (or ``Text``; None: no body). Failures are problem JSON."""
+    """The type of the JSON for each status that is no failure (or ``Text``; None: no body; a tuple: any of these). Failures are
+    problem JSON."""
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Answer one request.

@@ -14,6 +14,7 @@ from server.sidecar import (
     policies_api,
     rollback_api,
     services_api,
+    telemetry_api,
 )
 from server.sidecar.openapi import openapi_route
 from server.sidecar.route import Routes
@@ -21,6 +22,7 @@ from server.sidecar.route import Routes
 ROUTES: Routes = [
     *services_api.ROUTES,
     *explain_api.ROUTES,
+    *telemetry_api.ROUTES,
     *policies_api.ROUTES,
     *default_api.ROUTES,
     *boosts_api.ROUTES,
