@@ -132,6 +132,23 @@ def test_what_get_prints_as_json_can_be_set_again(run: Run, replica: Replica) ->
     assert run("get", "policy", "round", "--json").stdout == before
 
 
+def test_an_endpoint_of_an_exporter_goes_through_file_export_and_import(run: Run, replica: Replica, tmp_path: Path) -> None:
+    file = tmp_path / "record.yaml"
+    file.write_text("exportConfig: {jaeger: {enabled: true, endpoint: 'http://own:4318'}, zipkin: {enabled: false}}\n")
+    run("set", "service", "exporting", "-f", str(file))
+    run("set", "service", "exporting", "--enabled")
+    assert "jaeger on to http://own:4318, zipkin off" in run("get", "service", "exporting").stdout
+    exported = run("export").stdout
+    assert json.loads(exported)["services"]["exporting"]["exportConfig"]["jaeger"]["endpoint"] == "http://own:4318"
+    run("delete", "service", "exporting")
+    (tmp_path / "all.json").write_text(exported)
+    run("import", str(tmp_path / "all.json"))
+    assert "to http://own:4318" in run("get", "service", "exporting").stdout
+    file.write_text("services: {exporting: {exportConfig: {zipkin: {enabled: true, endpoint: zipkin}}}}\n")
+    told = run("import", str(file), code=FAILED).stderr
+    assert 'services["exporting"].exportConfig.zipkin.endpoint' in told
+
+
 def test_the_default_is_set_and_reset(run: Run, replica: Replica) -> None:
     run("set", "default", "--probability", "0.75", "--operation", "GET /health=0")
     assert replica.poll_http("nobody-knows")["probabilisticSampling"]["samplingRate"] == 0.75
