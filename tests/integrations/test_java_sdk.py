@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 SERVICE = "it's a #1 service"
 POLLING_SECONDS = 60
-"""What the service is told, and 15 s for a busy machine."""
+"""What the service is told."""
 
 ALL = 20
 POLLS = 'tracing_config_polls_total{outcome="answered",protocol="grpc"}'
