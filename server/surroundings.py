@@ -4,13 +4,32 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from server.integrations.dependency import Dependency
-from server.settings import Settings
+from server.integrations.http_client import HttpClient
+from server.integrations.jaeger import Jaeger
+from server.integrations.zipkin import Zipkin
+from server.settings import PREFIX, Settings
+
+KNOWN = {
+    "jaeger": f"{PREFIX}JAEGER_URL",
+    "zipkin": f"{PREFIX}ZIPKIN_URL",
+    "elasticsearch": f"{PREFIX}ELASTICSEARCH_URL",
+    "registry": f"{PREFIX}REGISTRY",
+}
+"""Every dependency that there may be, with the variable that turns it on."""
 
 
 class Running(Protocol):
     """What works in the background, for ever."""
 
     async def run(self) -> None: ...
+
+
+class Target(Protocol):
+    """A dependency that takes spans."""
+
+    async def send_marked_span(self) -> str:
+        """Send one, and return its trace id. Raises Unusable."""
+        ...
 
 
 class Surroundings:
@@ -22,12 +41,25 @@ class Surroundings:
         """In the order in which health shows them."""
         self.running: list[Running] = []
         """To be run in the background until they are cancelled."""
+        self.targets: dict[str, Target] = {}
+        """By the names of their dependencies. The server itself sends them no spans; the doctor does."""
         self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._watch_target("jaeger", settings.jaeger_url, Jaeger)
+        self._watch_target("zipkin", settings.zipkin_url, Zipkin)
 
     async def close(self) -> None:
         """End what is open, the last first."""
         while self._closing:
             await self._closing.pop()()
+
+    def _watch_target(self, name: str, url: str | None, kind: type[Jaeger] | type[Zipkin]) -> None:
+        if url is None:
+            return
+        client = HttpClient(url)
+        self._closing.append(client.close)
+        target = kind(client)
+        self.targets[name] = target
+        self._watch(Dependency(name, KNOWN[name], client.url, target.check))
 
     def _watch(self, dependency: Dependency) -> None:
         self.dependencies.append(dependency)

@@ -100,7 +100,7 @@ class HttpClient:
         if answer.status in accepted:
             return answer
         if 300 <= answer.status < 400:
-            where = _shown(_without_secrets(location or "nowhere"))
+            where = shown(_without_secrets(location or "nowhere"))
             raise Unusable(f"{self.url} redirects to {where}", "redirects are not followed: name the address behind it")
         raise Unusable(*_refusal(self.url, answer))
 
@@ -155,25 +155,25 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"TLS failed: {_shown(str(error.__cause__ or error))}"
+        return f"TLS failed: {shown(str(error.__cause__ or error))}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.errno).lower() if error.errno else "it cannot be connected to"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closes the connection without an answer"
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"it speaks no HTTP: {_shown(error.message)}"
-    return _shown(str(error)) or type(error).__name__
+        return f"it speaks no HTTP: {shown(error.message)}"
+    return shown(str(error)) or type(error).__name__
 
 
 def _refusal(url: str, answer: Answer) -> tuple[str, str]:
-    said = _shown(answer.body[: 4 * SHOWN_CHARACTERS].decode(errors="replace"))
+    said = shown(answer.body[: 4 * SHOWN_CHARACTERS].decode(errors="replace"))
     problem = f"{url} answers {answer.status}" + (f": {said}" if said else "")
     if answer.status in (401, 403):
         return problem, "give the user and password, or the token, that it takes"
     return problem, ""
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """On one line, of bounded length, without what a terminal would obey."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 3]}..."
