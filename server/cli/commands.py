@@ -12,6 +12,7 @@ from server.cli import (
     boost,
     delete,
     env,
+    doctor,
     explain,
     get,
     history,
@@ -35,7 +36,7 @@ PANELS = {
     WHY: ("explain", "poll", "env"),
     PAST: ("history", "diff", "rollback"),
     WHOLE: ("export", "import", "apply", "backup", "restore"),
-    SERVER: ("serve", "health", "validate", "token", "store"),
+    SERVER: ("serve", "health", "doctor", "validate", "token", "store"),
 }
 """The order in which help shows the commands."""
 
@@ -136,6 +137,7 @@ for name, command, panel, example in (
     ("restore", restore.restore, WHOLE, "restore backup.jsonl.gz --dry-run"),
     ("serve", serve, SERVER, "serve"),
     ("health", health, SERVER, "health"),
+    ("doctor", doctor.doctor, SERVER, "doctor --no-spans"),
     ("validate", validate.validate, SERVER, "validate strategies.json --strict"),
 ):
     commands.command(name, rich_help_panel=panel, epilog=f"Example: tracing-config {example}")(command)

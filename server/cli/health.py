@@ -7,11 +7,14 @@ import sys
 
 from server.cli.failures import WrongUsage
 from server.cli.trust import show_certificate
-from server.settings import PREFIX, SettingError, read_settings
+from server.settings import PREFIX, SettingError, Settings, read_settings
 
 PATH = "/actuator/health/liveness"
 SECONDS = 4.0
 """Less than the time limit of the image's HEALTHCHECK, so that the reason is told."""
+
+MAX_BYTES = 1024 * 1024
+"""Of an answer that are read."""
 
 USED = ("HOST", "GRPC_PORTS", "HTTP_PORTS", "SIDECAR_PORT", "METRICS_PORT")
 """The ports are checked together. A secret that cannot be read at this moment says nothing about the server."""
@@ -27,24 +30,45 @@ def check_health() -> int:
         return _failed(str(error))
     if settings.sidecar_port == 0:
         return _failed(f"{PREFIX}SIDECAR_PORT: is 0, which takes a free port that nobody else knows; give it a number")
-    host = ANY_ADDRESS.get(settings.host, settings.host)
     try:
-        connection = _connection(host, settings.sidecar_port)
-    except WrongUsage as error:
+        status, _ = ask(settings, PATH)
+    except NoAnswer as error:
         return _failed(str(error))
-    try:
-        connection.request("GET", PATH)
-        response = connection.getresponse()
-        response.read()
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or error
-        return _failed(f"port {settings.sidecar_port} of {host} does not answer: {reason}")
-    finally:
-        connection.close()
-    if response.status != 200:
-        return _failed(f"port {settings.sidecar_port} of {host} answers {response.status} to {PATH}")
+    if status != 200:
+        return _failed(f"{place(settings)} answers {status} to {PATH}")
     print("UP")
     return 0
+
+
+class NoAnswer(Exception):
+    """Is raised where no server answers, with the reason."""
+
+
+def place(settings: Settings) -> str:
+    """Where the sidecar of this machine's server is, for people."""
+    return f"port {settings.sidecar_port} of {host_of(settings)}"
+
+
+def host_of(settings: Settings) -> str:
+    """An address at which the ports of this machine's server are reached."""
+    return ANY_ADDRESS.get(settings.host, settings.host)
+
+
+def ask(settings: Settings, path: str) -> tuple[int, bytes]:
+    """Ask the sidecar of this machine's server; the status and the body. It blocks. Raises NoAnswer."""
+    try:
+        connection = _connection(host_of(settings), settings.sidecar_port)
+    except WrongUsage as error:
+        raise NoAnswer(str(error)) from None
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NoAnswer(f"{place(settings)} does not answer: {reason}") from None
+    finally:
+        connection.close()
 
 
 def _connection(host: str, port: int) -> http.client.HTTPConnection:

@@ -23,14 +23,7 @@ async def migrate(connection: Connection, known: Sequence[Migration], *, create:
         WrongVersion: the server is too old, or the database needs a newer program.
         StoreUnusable: the database is empty and may not be filled, or does not store Unicode.
     """
-    version = connection.get_server_version()
-    if version.major < OLDEST_SERVER:
-        raise WrongVersion(
-            f"the server is PostgreSQL {version.major}.{version.micro}: too old, it must be {OLDEST_SERVER} or newer"
-        )
-    encoding = connection.get_settings().server_encoding
-    if encoding != "UTF8":
-        raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
+    check_server(connection)
     while pending(known, await applied(connection), create=create):
         async with connection.transaction(isolation="read_committed"):
             await connection.execute(f"{READ_LIMITS}; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
@@ -41,6 +34,23 @@ async def migrate(connection: Connection, known: Sequence[Migration], *, create:
                     "INSERT INTO schema_migrations (number, name, checksum, oldest_program) VALUES ($1, $2, $3, $4)",
                     *(migration.number, migration.name, migration.checksum, migration.oldest_program),
                 )
+
+
+def check_server(connection: Connection) -> None:
+    """Refuse a server that no migration can make fit.
+
+    Raises:
+        WrongVersion: it is too old.
+        StoreUnusable: the database does not store Unicode.
+    """
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise WrongVersion(
+            f"the server is PostgreSQL {version.major}.{version.micro}: too old, it must be {OLDEST_SERVER} or newer"
+        )
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise StoreUnusable(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
 
 
 # Not to_regclass, which may answer from before the advisory lock.

@@ -53,6 +53,17 @@ class Connection:
             self.close()
             raise
 
+    def open_to_look(self) -> None:
+        """Open a file that is there, so that nothing is made and nothing can be written through this connection."""
+        self.close()
+        # Not ``mode=ro``: the last who leaves would leave the files of the write-ahead log behind.
+        self._sql = sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            self._sql.execute("PRAGMA query_only = ON")
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         if self._sql is not None:
             self._sql.close()

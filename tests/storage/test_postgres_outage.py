@@ -11,6 +11,7 @@ import storage.postgres.reader
 from storage.errors import StoreUnavailable, StoreUnusable
 from storage.history import Wanted
 from storage.postgres import PostgresStore
+from storage.postgres.condition import look
 from tests.contract.databases import PostgresDatabase
 from tests.contract.writes import bodies, commit, everything, service
 from tests.services.postgres import PostgresServer
@@ -165,6 +166,7 @@ async def test_a_standby_is_read_from_until_it_is_promoted(
     await asyncio.to_thread(server.start_as_standby)
     started_later = PostgresStore(url)
     await started_later.open()
+    assert "in recovery" in ((await look(url)).read_only or "")
     for reader in (store, started_later):
         head = await reader.head(1)
         assert (head.in_recovery, head.point.revision, head.commit_at_served) == (True, 1, head.point.commit_id)
