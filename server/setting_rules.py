@@ -1,5 +1,6 @@
 """Which settings go together."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -8,21 +9,21 @@ if TYPE_CHECKING:
 PREFIX = "TRACING_CONFIG_"
 
 
-def check_together(settings: "Settings") -> None:
-    """Refuse settings that make no sense beside each other. Raises ValueError, naming the variable and the cure."""
+def problems_together(settings: "Settings") -> Iterator[tuple[str, str]]:
+    """Which settings make no sense beside each other: the field, and why, with the cure."""
     if settings.database_pool_min > settings.database_pool_max:
-        raise ValueError(
-            f"{PREFIX}DATABASE_POOL_MIN: {settings.database_pool_min} is more than "
-            f"{PREFIX}DATABASE_POOL_MAX ({settings.database_pool_max}); lower it or raise the other"
+        yield (
+            "database_pool_min",
+            f"{settings.database_pool_min} is more than {PREFIX}DATABASE_POOL_MAX ({settings.database_pool_max}); lower it",
         )
     if settings.database_url is not None and settings.admin_token is None:
-        raise ValueError(
-            f"{PREFIX}ADMIN_TOKEN: is required with PostgreSQL, where replicas must share one; "
-            "set it, or name a file with it in TRACING_CONFIG_ADMIN_TOKEN_FILE"
+        yield (
+            "admin_token",
+            f"is required with PostgreSQL, where replicas must share one; set it, or name its file in {PREFIX}ADMIN_TOKEN_FILE",
         )
     for kind in ("POLL", "SIDECAR"):
-        _check_tls(settings, f"{kind}_TLS_")
-    _check_dependencies(settings)
+        yield from _tls(settings, f"{kind}_TLS_")
+    yield from _dependencies(settings)
     taken: dict[int, str] = {}
     for name, ports in (
         ("GRPC_PORTS", settings.grpc_ports),
@@ -32,11 +33,11 @@ def check_together(settings: "Settings") -> None:
     ):
         for port in ports:
             if port and port in taken:
-                raise ValueError(f"{PREFIX}{name}: port {port} is also in {PREFIX}{taken[port]}; give each its own")
+                yield name.lower(), f"port {port} is also in {PREFIX}{taken[port]}; give each its own"
             taken[port] = name
 
 
-def _check_tls(settings: "Settings", name: str) -> None:
+def _tls(settings: "Settings", name: str) -> Iterator[tuple[str, str]]:
     def is_set(part: str) -> bool:
         return bool(getattr(settings, f"{name}{part}".lower()))
 
@@ -47,10 +48,10 @@ def _check_tls(settings: "Settings", name: str) -> None:
         ("CLIENT_NAMES", "CLIENT_CA", "names count only in certificates of an authority"),
     ):
         if is_set(part) and not is_set(needed):
-            raise ValueError(f"{PREFIX}{name}{part}: {reason}; set {PREFIX}{name}{needed} too, or leave it out")
+            yield f"{name}{part}".lower(), f"{reason}; set {PREFIX}{name}{needed} too, or leave it out"
 
 
-def _check_dependencies(settings: "Settings") -> None:
+def _dependencies(settings: "Settings") -> Iterator[tuple[str, str]]:
     for field, needed, reason in (
         ("registry", "registry_url", "nobody knows where the registry is"),
         ("registry_url", "registry", "nobody knows which kind of registry it is"),
@@ -59,6 +60,6 @@ def _check_dependencies(settings: "Settings") -> None:
         ("trace_retention_days", "elasticsearch_url", "nobody knows where the traces are"),
     ):
         if getattr(settings, field) is not None and getattr(settings, needed) is None:
-            raise ValueError(f"{PREFIX}{field.upper()}: {reason}; set {PREFIX}{needed.upper()} too, or leave it out")
+            yield field, f"{reason}; set {PREFIX}{needed.upper()} too, or leave it out"
     if settings.registry == "eureka" and settings.registry_token is not None:
-        raise ValueError(f"{PREFIX}REGISTRY_TOKEN: Eureka takes none; put user and password into {PREFIX}REGISTRY_URL")
+        yield "registry_token", f"Eureka takes none; put user and password into {PREFIX}REGISTRY_URL"

@@ -119,6 +119,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingError: for the first one that cannot be used.
     """
+    settings, refused = examine_settings(environment)
+    for error in refused.values():
+        raise error
+    return settings
+
+
+def examine_settings(environment: Mapping[str, str]) -> tuple[Settings, Mapping[str, SettingError]]:
+    """Every setting that can be used, and what is wrong with the others, by field; these have their defaults."""
     read = _Reader(environment)
     settings = Settings(
         host=read.value("HOST", str, "127.0.0.1"),
@@ -163,11 +171,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         log_level=read.value("LOG_LEVEL", values_of.log_level, "INFO", prefix=""),
         sources=read.sources,
     )
-    try:
-        setting_rules.check_together(settings)
-    except ValueError as error:
-        raise SettingError(str(error)) from None
-    return settings
+    alone = [PREFIX + field.upper() for field in read.refused]
+    for field, problem in setting_rules.problems_together(settings):
+        if not any(variable in problem for variable in alone):  # Else it follows from what is told already.
+            read.refused.setdefault(field, SettingError(f"{PREFIX}{field.upper()}: {problem}"))
+        settings = msgspec.structs.replace(settings, **{field: getattr(Settings(), field)})
+    return settings, read.refused
 
 
 class StoreSettings(msgspec.Struct, frozen=True):
@@ -180,40 +189,52 @@ class StoreSettings(msgspec.Struct, frozen=True):
 def read_store_settings(environment: Mapping[str, str]) -> StoreSettings:
     """Read and check where the store is, and nothing that only a server needs. Raises SettingError."""
     read = _Reader(environment)
-    return StoreSettings(
+    settings = StoreSettings(
         data_dir=read.value("DATA_DIR", Path, Path("var")),
         database_url=read.secret("DATABASE_URL", values_of.database_url, None),
     )
+    for error in read.refused.values():
+        raise error
+    return settings
 
 
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.sources: dict[str, Source] = {}
+        self.refused: dict[str, SettingError] = {}
+        """By field, in the order in which they were read."""
 
     def value(self, name: str, parse: Callable[[str], Parsed], default: Parsed, *, prefix: str = PREFIX) -> Parsed:
-        """An empty variable counts as not set: that is how compose files and manifests leave one out."""
+        """What a variable says, or the default where it is refused.
+
+        An empty variable counts as not set: that is how compose files and manifests leave one out.
+        """
         text = self._environment.get(prefix + name, "").strip()
         if not text:
             return default
         try:
             value = parse(text)
         except ValueError as error:
-            raise SettingError(f"{prefix}{name}: {error}") from None
+            return self._refuse(name, f"{prefix}{name}: {error}", default)
         self.sources[name.lower()] = Source(prefix + name)
         return value
 
     def secret(self, name: str, parse: Callable[[str], Parsed], default: Parsed) -> Parsed:
-        """From the variable, or from the file that ``<NAME>_FILE`` names; its value is never part of an error."""
+        """From the variable, or from the file that ``<NAME>_FILE`` names; its value is never part of a problem."""
         path = self._environment.get(f"{PREFIX}{name}_FILE", "").strip()
         if not path:
             return self.value(name, parse, default)
         if self._environment.get(PREFIX + name, "").strip():
-            raise SettingError(f"{PREFIX}{name}: is given as {PREFIX}{name}_FILE too; remove one of them")
+            return self._refuse(name, f"{PREFIX}{name}: is given as {PREFIX}{name}_FILE too; remove one of them", default)
         source = Source(f"{PREFIX}{name}_FILE", Path(path))
         try:
             value = parse(values_of.read_secret_file(Path(path)))
         except ValueError as error:
-            raise SettingError(f"{source.variable}: {error}") from None
+            return self._refuse(name, f"{source.variable}: {error}", default)
         self.sources[name.lower()] = source
         return value
+
+    def _refuse(self, name: str, problem: str, default: Parsed) -> Parsed:
+        self.refused[name.lower()] = SettingError(problem)
+        return default

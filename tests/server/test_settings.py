@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import PREFIX, SettingError, Settings, Source, read_settings
+from server.settings import PREFIX, SettingError, Settings, Source, examine_settings, read_settings
 
 SECRETS = f"{'a' * 32},{'b' * 40}"
 
@@ -214,3 +214,22 @@ def test_the_example_tells_each_secret_that_can_come_from_a_file() -> None:
             assert variable in EXAMPLE
         else:
             assert variable not in EXAMPLE
+
+
+def test_what_is_wrong_is_told_of_every_setting_and_the_others_are_read() -> None:
+    settings, refused = examine_settings(
+        {
+            "TRACING_CONFIG_SIDECAR_PORT": "x",
+            "TRACING_CONFIG_REDIS_URL": "memcached://hunter2",
+            "TRACING_CONFIG_DATABASE_URL": "postgresql://host/db",
+            "TRACING_CONFIG_POLL_TLS_CERT": "/tls.crt",
+            "TRACING_CONFIG_ELASTICSEARCH_URL": "nowhere",
+            "TRACING_CONFIG_TRACE_RETENTION_DAYS": "30",
+            "TRACING_CONFIG_HOST": "::1",
+        }
+    )
+    assert list(refused) == ["sidecar_port", "redis_url", "elasticsearch_url", "admin_token", "poll_tls_cert"]
+    assert all(str(error).startswith(f"TRACING_CONFIG_{field.upper()}: ") for field, error in refused.items())
+    assert not any("hunter2" in str(error) for error in refused.values())
+    assert (settings.host, settings.database_url) == ("::1", "postgresql://host/db")
+    assert (settings.sidecar_port, settings.redis_url, settings.poll_tls_cert) == (8093, None, None)
