@@ -11,7 +11,7 @@ import pytest
 
 from server.integrations.dependency import Dependency
 from server.integrations.http_client import Unusable
-from server.settings import Settings
+from server.settings import read_settings
 from server.surroundings import Surroundings
 from tests.services.http_stand_in import FAULTS, Fault, Reply, Request, StandIn
 from tests.services.target_stand_ins import JaegerStandIn, ZipkinStandIn
@@ -27,7 +27,7 @@ def stand_in(name: str) -> Iterator[JaegerStandIn | ZipkinStandIn]:
 
 @asynccontextmanager
 async def beside(name: str, url: str) -> AsyncIterator[Surroundings]:
-    surroundings = Surroundings(Settings(**{f"{name}_url": url}))
+    surroundings = Surroundings(read_settings({f"TRACING_CONFIG_{name.upper()}_URL": url}))
     try:
         yield surroundings
     finally:
