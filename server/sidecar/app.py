@@ -15,6 +15,7 @@ from server.sidecar.actuator import METRICS_ROUTES
 from server.sidecar.connection import OPTIONS, SECURITY_HEADERS, Connection
 from server.sidecar.errors import problem_middleware
 from server.sidecar.parts import PARTS, Parts
+from server.sidecar.request_log import method_of, request_log, route_of
 from server.sidecar.route import register
 from server.sidecar.routes import ROUTES
 from server.tls_listener import Refusals, TlsListener
@@ -29,9 +30,9 @@ class Sidecar:
     """Listens on the two sockets it is given, until it is closed."""
 
     def __init__(self, parts: Parts) -> None:
-        self._api = web.Application(middlewares=[_measure, problem_middleware])
+        self._api = web.Application(middlewares=[request_log, _measure, problem_middleware])
         register(self._api, ROUTES)
-        self._metrics = web.Application(middlewares=[problem_middleware])
+        self._metrics = web.Application(middlewares=[request_log, problem_middleware])
         register(self._metrics, METRICS_ROUTES)
         for app in (self._api, self._metrics):
             app[PARTS] = parts
@@ -76,11 +77,8 @@ async def _close(server: asyncio.Server) -> None:
 async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = perf_counter()
     response = await handler(request)
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "none"
     metrics = request.app[PARTS].metrics
-    # A method is whatever a client sends: only known ones may become a label.
-    method = request.method if request.method in hdrs.METH_ALL else "other"
+    method, route = method_of(request), route_of(request)
     metrics.request_seconds.labels(method, route).observe(perf_counter() - started)
     metrics.requests.labels(method, route, str(response.status)).inc()
     return response

@@ -105,7 +105,7 @@ async def commit(
             actor=terms.actor,
             reason=terms.reason,
             at=str(point),
-            response_time=round(1000 * (perf_counter() - started), 1),
+            commit_time=round(1000 * (perf_counter() - started), 1),
         )
     return Written(point, committed.changes, served_here)
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from server.sidecar.errors import Problem, problem_response
 from server.sidecar.identity import Identity, Role
 from server.sidecar.parts import PARTS, Parts
+from server.sidecar.request_log import ACTOR
 from server.sidecar.requests import MAX_BODY_BYTES, name_in_path, read_query, read_record
 
 QueryType = TypeVar("QueryType")
@@ -75,7 +76,10 @@ class Route(msgspec.Struct, Generic[QueryType, BodyType], frozen=True, kw_only=T
             Problem: and whatever else the handler raises, see ``errors.problem_middleware``.
         """
         authentication = request.app[PARTS].authentication
-        identity = ANYBODY if self.role is None else await authentication.identify(request)
+        identity = ANYBODY
+        if self.role is not None:
+            identity = await authentication.identify(request)
+            request[ACTOR] = identity.name
         query: Any = read_query(request, self.query)
         # A dry run shows nothing that a viewer may not read: a pull request's check needs no token that can write.
         needed = "viewer" if getattr(query, "dry_run", False) else self.role

@@ -1,0 +1,67 @@
+"""The line of the log that each request of the sidecar has."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+import structlog
+from aiohttp import hdrs, web
+
+from server.sidecar.client_address import client_address
+from server.sidecar.parts import PARTS
+
+SLOW_MILLISECONDS = 1000.0
+"""From here on a probe or scrape has a line too, as all else; the operations guide looks for such requests."""
+
+ACTOR = web.RequestKey("actor", str)
+"""The name of who asks, once that is known."""
+
+_log = structlog.get_logger()
+
+
+@web.middleware
+async def request_log(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Tells who asked what, and how long it took to answer. Nothing that a client made up is in it, but its address.
+
+    Probes and scrapes come every few seconds: those that are well are told at the level DEBUG. What failed on our side is a
+    WARNING: a defect, or a store that is away, has an ERROR of its own, and would have thousands through this line.
+    """
+    started = perf_counter()
+    response = await handler(request)
+    milliseconds = 1000 * (perf_counter() - started)
+    route = route_of(request)
+    if response.status >= 500:
+        level = logging.WARNING
+    elif response.status < 400 and milliseconds < SLOW_MILLISECONDS and _is_routine(route):
+        level = logging.DEBUG
+    else:
+        level = logging.INFO
+    actor = request.get(ACTOR)
+    _log.log(
+        level,
+        "a request was answered",
+        method=method_of(request),
+        route=route,
+        status=response.status,
+        response_time=round(milliseconds, 1),
+        remote_addr=client_address(request, request.app[PARTS].settings.trusted_proxies),
+        **({} if actor is None else {"actor": actor}),
+    )
+    return response
+
+
+def method_of(request: web.Request) -> str:
+    """One of a few: a method is whatever a client sends."""
+    return request.method if request.method in hdrs.METH_ALL else "other"
+
+
+def route_of(request: web.Request) -> str:
+    """The path with its placeholders, or ``none``: a path is whatever a client sends."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+def _is_routine(route: str) -> bool:
+    return route.startswith("/actuator/health") or route in ("/actuator/prometheus", "/metrics")
