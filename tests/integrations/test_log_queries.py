@@ -1,0 +1,139 @@
+"""The two log queries of the operations guide find the right lines of a real log in a real OpenSearch, and no others."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deploy.log_template import ERRORS, FIELDS, FOLDER, MAPPINGS, SLOW_REQUESTS
+from tests.e2e.certificates import Authority
+from tests.e2e.replica import Replica
+from tests.services.opensearch import OpenSearchServer
+
+SLOW_SECONDS = 1.2
+OTHER_APP = "another-app"
+Line = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def opensearch() -> Iterator[OpenSearchServer]:
+    """With the template, loaded as the documentation says."""
+    with OpenSearchServer() as server:
+        answer = httpx.put(
+            f"{server.url}/_index_template/tracing-config-logs",
+            headers={"Content-Type": "application/json"},
+            content=(FOLDER / "index-template.json").read_bytes(),
+        )
+        assert answer.json() == {"acknowledged": True}
+        yield server
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Line]:
+    """What a server said that was asked quickly and slowly, and whose certificate was spoilt."""
+    folder = tmp_path_factory.mktemp("log")
+    issued = Authority(folder / "authority").server(folder / "certificates")
+    settings = {"TRACING_CONFIG_POLL_TLS_CERT": str(issued.cert), "TRACING_CONFIG_POLL_TLS_KEY": str(issued.key)}
+    with Replica(folder / "data", **settings) as replica:
+        replica.put_rate("quick", 0.5)
+        replica.api("GET", "/services/quick")
+        replica.api("GET", "/services/absent")
+        assert replica.api("PUT", "/services/slow", content=a_body_that_takes_its_time()).status_code == 200
+        issued.cert.write_text("spoilt")
+        replica.wait_for_event(lambda event: event["level"] == "ERROR")
+        replica.stop()
+        with pytest.raises(AssertionError, match="the server ended"):
+            replica.wait_for_event(lambda _event: False)
+    return replica.events
+
+
+def a_body_that_takes_its_time() -> Iterator[bytes]:
+    whole = json.dumps({"samplingStrategy": {"type": "probabilistic", "param": 0.5}}).encode()
+    yield whole[:10]
+    time.sleep(SLOW_SECONDS)
+    yield whole[10:]
+
+
+def ship(opensearch: OpenSearchServer, lines: Sequence[Line], app: str, index: str = "tracing-config-logs-2026.01.01") -> None:
+    """As a shipper does that reads the output of containers: each line with the labels of its pod."""
+    sent = []
+    for line in lines:
+        pod = {"namespace": "exalt-shared", "pod": {"name": f"{app}-0"}, "labels": {"app": app, "pod-template-hash": "1"}}
+        sent += [{"create": {"_index": index}}, {**line, "stream": "stdout", "kubernetes": pod}]
+    answer = opensearch.ask("POST", "/_bulk?refresh=true", "".join(f"{json.dumps(each)}\n" for each in sent).encode())
+    assert answer["errors"] is False, answer
+
+
+def found(opensearch: OpenSearchServer, query: Mapping[str, Any]) -> Sequence[Line]:
+    """Without what the shipper added."""
+    hits = opensearch.ask("POST", "/tracing-config-logs-*/_search", query)["hits"]["hits"]
+    return [{name: value for name, value in hit["_source"].items() if name not in ("stream", "kubernetes")} for hit in hits]
+
+
+def at(line: Line, **ago: float) -> Line:
+    """The same line, at another time."""
+    return {**line, "@timestamp": (datetime.now(UTC) - timedelta(**ago)).isoformat()}
+
+
+@pytest.fixture(scope="module")
+def shipped(opensearch: OpenSearchServer, log: Sequence[Line]) -> Sequence[Line]:
+    """The log, in OpenSearch, among lines that are not meant: of another application, and of the day before."""
+    ship(opensearch, log, "tracing-config")
+    ship(opensearch, log, OTHER_APP)
+    ship(opensearch, [at(line, hours=25) for line in log], "tracing-config")
+    return log
+
+
+def test_the_log_has_what_the_queries_are_for(log: Sequence[Line]) -> None:
+    assert [line["message"] for line in log if line["level"] == "ERROR"] == [
+        "the certificate cannot be replaced; the last good one stays"
+    ]
+    told = [(line["method"], line["status"]) for line in log if "route" in line]
+    assert told == [("PUT", 200), ("GET", 200), ("GET", 404), ("PUT", 200)]
+
+
+def test_the_errors_of_a_day_are_found(opensearch: OpenSearchServer, shipped: Sequence[Line]) -> None:
+    assert found(opensearch, ERRORS) == [line for line in shipped if line["level"] == "ERROR"]
+
+
+def test_the_slow_requests_of_an_hour_are_found(opensearch: OpenSearchServer, shipped: Sequence[Line]) -> None:
+    (line,) = found(opensearch, SLOW_REQUESTS)
+    assert line in shipped
+    assert line["response_time"] >= 1000 * SLOW_SECONDS
+    assert (line["route"], line["method"], line["actor"]) == ("/api/v1/config/services/{service}", "PUT", "admin")
+
+
+def test_times_end_where_the_queries_say(opensearch: OpenSearchServer, log: Sequence[Line]) -> None:
+    error = next(line for line in log if line["level"] == "ERROR")
+    slow = next(line for line in log if line.get("response_time", 0) >= 1000)
+    within = [at(error, hours=23.9), at(slow, minutes=59)]
+    index = "tracing-config-logs-2026.01.02"
+    ship(opensearch, [*within, at(error, hours=24.1), at(slow, minutes=61)], "tracing-config", index)
+    hits = [opensearch.ask("POST", f"/{index}/_search", query)["hits"]["hits"] for query in (ERRORS, SLOW_REQUESTS)]
+    assert [[hit["_source"]["@timestamp"] for hit in each] for each in hits] == [[each["@timestamp"]] for each in within]
+    opensearch.ask("DELETE", f"/{index}")
+
+
+def test_the_index_has_the_mapping_of_the_template_and_no_more(opensearch: OpenSearchServer, shipped: Sequence[Line]) -> None:
+    assert any(set(line) - set(FIELDS) for line in shipped), "some fields are kept without being searched"
+    mappings = [each["mappings"] for each in opensearch.ask("GET", "/tracing-config-logs-*/_mapping").values()]
+    assert mappings == [{**MAPPINGS, "dynamic": "false"}]
+
+
+def test_odd_values_lose_no_line(opensearch: OpenSearchServer) -> None:
+    odd = {
+        "@timestamp": "2020-01-01T00:00:00Z",
+        "message": "odd",
+        "status": "ok",
+        "response_time": "long",
+        "remote_addr": "pipe",
+    }
+    long = {**odd, "name": "x" * 40_000, "actor": ["a", "b"], "new": {"deep": {"er": 1}}}
+    index = "tracing-config-logs-2026.01.03"
+    ship(opensearch, [odd, long], "tracing-config", index)
+    assert opensearch.ask("GET", f"/{index}/_count")["count"] == 2
+    opensearch.ask("DELETE", f"/{index}")
