@@ -1,11 +1,13 @@
-"""The index template for the log, and the two queries of the operations guide, as they are shipped."""
+"""The index template for the log, and the two queries of the operations guide, as they are shipped and documented."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "elasticsearch"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "elasticsearch"
 
 
 def shipped(name: str) -> dict[str, Any]:
@@ -28,3 +30,25 @@ FIELDS = dict(_leaves(MAPPINGS["properties"]))
 """The type of each field, by its name with dots."""
 
 ERRORS, SLOW_REQUESTS = shipped("errors-of-a-day"), shipped("slow-requests-of-an-hour")
+
+
+class Command(NamedTuple):
+    """What a documented ``curl`` sends."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    file: Path
+
+
+def documented() -> list[Command]:
+    """The commands of the documentation that send one of the files, in their order."""
+    lines = (ROOT / "docs" / "integrations.md").read_text().splitlines()
+    return [_command(shlex.split(line)) for line in lines if line.startswith("curl ") and f"deploy/{FOLDER.name}/" in line]
+
+
+def _command(words: list[str]) -> Command:
+    _, x, method, url, h, header, data, file = words
+    assert (x, h, data) == ("-X", "-H", "--data-binary")
+    name, _, value = header.partition(": ")
+    return Command(method, url.removeprefix("$ELASTICSEARCH"), {name: value}, ROOT / file.removeprefix("@"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.kubernetes import LABEL, ROOT
-from tests.deploy.log_template import ERRORS, FIELDS, MAPPINGS, SLOW_REQUESTS, TEMPLATE
+from tests.deploy.kubernetes import LABEL
+from tests.deploy.log_template import ERRORS, FIELDS, FOLDER, MAPPINGS, ROOT, SLOW_REQUESTS, TEMPLATE, documented
 
 POD = "kubernetes.labels.app"
 KEPT_ONLY = {"copies", "drain_seconds", "first_warnings", "services", "warnings"}
@@ -61,3 +61,7 @@ def test_each_field_of_a_query_has_the_type_that_it_needs(query: Mapping[str, An
     types = {POD: "keyword", "level": "keyword", "@timestamp": "date", "response_time": "double"}
     used = [*conditions(query), *(field for each in query["sort"] for field in each)]
     assert {field: FIELDS[field] for field in used} == {field: types[field] for field in used}
+
+
+def test_each_file_has_a_documented_command() -> None:
+    assert {command.file for command in documented()} == set(FOLDER.iterdir())

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deploy.log_template import ERRORS, FIELDS, FOLDER, MAPPINGS, SLOW_REQUESTS
+from tests.deploy.log_template import ERRORS, FIELDS, MAPPINGS, SLOW_REQUESTS, Command, documented
 from tests.e2e.certificates import Authority
 from tests.e2e.replica import Replica
 from tests.services.opensearch import OpenSearchServer
@@ -19,16 +19,19 @@ OTHER_APP = "another-app"
 Line = Mapping[str, Any]
 
 
+def send(opensearch: OpenSearchServer, command: Command) -> Any:
+    """Do what the documentation says."""
+    content = command.file.read_bytes()
+    answer = httpx.request(command.method, f"{opensearch.url}{command.path}", headers=command.headers, content=content)
+    answer.raise_for_status()
+    return answer.json()
+
+
 @pytest.fixture(scope="module")
 def opensearch() -> Iterator[OpenSearchServer]:
     """With the template, loaded as the documentation says."""
     with OpenSearchServer() as server:
-        answer = httpx.put(
-            f"{server.url}/_index_template/tracing-config-logs",
-            headers={"Content-Type": "application/json"},
-            content=(FOLDER / "index-template.json").read_bytes(),
-        )
-        assert answer.json() == {"acknowledged": True}
+        assert send(server, documented()[0]) == {"acknowledged": True}
         yield server
 
 
@@ -68,9 +71,10 @@ def ship(opensearch: OpenSearchServer, lines: Sequence[Line], app: str, index: s
     assert answer["errors"] is False, answer
 
 
-def found(opensearch: OpenSearchServer, query: Mapping[str, Any]) -> Sequence[Line]:
-    """Without what the shipper added."""
-    hits = opensearch.ask("POST", "/tracing-config-logs-*/_search", query)["hits"]["hits"]
+def found(opensearch: OpenSearchServer, name: str) -> Sequence[Line]:
+    """What the documented command finds that sends this file; without what the shipper added."""
+    (command,) = [each for each in documented() if each.file.name == name]
+    hits = send(opensearch, command)["hits"]["hits"]
     return [{name: value for name, value in hit["_source"].items() if name not in ("stream", "kubernetes")} for hit in hits]
 
 
@@ -97,11 +101,11 @@ def test_the_log_has_what_the_queries_are_for(log: Sequence[Line]) -> None:
 
 
 def test_the_errors_of_a_day_are_found(opensearch: OpenSearchServer, shipped: Sequence[Line]) -> None:
-    assert found(opensearch, ERRORS) == [line for line in shipped if line["level"] == "ERROR"]
+    assert found(opensearch, "errors-of-a-day.json") == [line for line in shipped if line["level"] == "ERROR"]
 
 
 def test_the_slow_requests_of_an_hour_are_found(opensearch: OpenSearchServer, shipped: Sequence[Line]) -> None:
-    (line,) = found(opensearch, SLOW_REQUESTS)
+    (line,) = found(opensearch, "slow-requests-of-an-hour.json")
     assert line in shipped
     assert line["response_time"] >= 1000 * SLOW_SECONDS
     assert (line["route"], line["method"], line["actor"]) == ("/api/v1/config/services/{service}", "PUT", "admin")
