@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -14,7 +15,9 @@ CHECK_SECONDS = 10.0
 """Between two checks, ± 20 %: replicas that started together do not ask together."""
 
 Check = Callable[[], Awaitable[Mapping[str, Any]]]
-"""Asks the server within a time limit of its own. What it returns is shown in health. Raises Unusable."""
+"""Asks the server within a time limit of its own. What it returns is shown in health until the next. Raises Unusable."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _log = structlog.get_logger()
 
@@ -22,7 +25,16 @@ _log = structlog.get_logger()
 class Dependency:
     """Whether it can be used, for health and metrics. It never makes the total DOWN."""
 
-    def __init__(self, name: str, setting: str, url: str, check: Check, *, seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        setting: str,
+        url: str,
+        check: Check,
+        *,
+        seconds: float = CHECK_SECONDS,
+        always: Mapping[str, Any] = NOTHING,
+    ) -> None:
         """
         Args:
             name: of its component in health, and its label in metrics: ``jaeger``.
@@ -30,9 +42,10 @@ class Dependency:
             url: where it is, without secrets.
             check: what is asked.
             seconds: between two checks.
+            always: what health shows of it also while it is away.
         """
         self.name, self.setting, self.url = name, setting, url
-        self._check, self._seconds = check, seconds
+        self._check, self._seconds, self._always = check, seconds, always
         self.problem: str | None = "it has not been asked yet"
         self.cure = ""
         """What to do about the problem."""
@@ -40,7 +53,7 @@ class Dependency:
         """How many checks have failed since the start."""
         self.latency: float | None = None
         """Seconds that the last successful check took."""
-        self._details: Mapping[str, Any] = {}
+        self._details: Mapping[str, Any] = NOTHING
         self._told: bool | None = None
 
     @property
@@ -49,7 +62,7 @@ class Dependency:
 
     def report(self) -> dict[str, Any]:
         """The component of health."""
-        details: dict[str, Any] = {"url": self.url, **self._details}
+        details: dict[str, Any] = {"url": self.url, **self._always, **self._details}
         if self.latency is not None:
             details["latencyMilliseconds"] = round(1000 * self.latency, 1)
         if self.problem is not None:
@@ -70,6 +83,7 @@ class Dependency:
         except Unusable as error:
             self.problem, self.cure = str(error), error.cure or f"see whether it is up, and {self.setting} right"
             self.failures += 1
+            self._details = NOTHING  # What it said of itself may not be so any more.
         else:
             self.latency = perf_counter() - started
             self.problem, self.cure = None, ""

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -62,12 +63,35 @@ class HttpClient:
             given = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(given.encode()).decode()
         self._session: aiohttp.ClientSession | None = None
+        self._names = _Resolver()
 
     async def close(self) -> None:
-        """End its connections; the next request opens new ones."""
+        """End its connections and its thread; the next request opens new ones."""
         session, self._session = self._session, None
+        names, self._names = self._names, _Resolver()
         if session is not None:
             await session.close()
+        await names.close()
+
+    async def local_address(self) -> str:
+        """The address of this machine from which the server is reached, as the routes are now. Sends nothing to it.
+
+        Raises:
+            Unusable: its name cannot be looked up, or no route leads there.
+        """
+        parts = urlsplit(self.url)
+        try:
+            async with asyncio.timeout(SECONDS):
+                found = await self._names.resolve(parts.hostname or "", parts.port or 80)
+        except TimeoutError:
+            raise Unusable(f"{self.url}: its name was not looked up within {SECONDS:g} s") from None
+        except OSError as error:
+            raise Unusable(f"{self.url} cannot be used: its name is not known ({error.strerror})") from None
+        for place in found:
+            with suppress(OSError), socket.socket(place["family"], socket.SOCK_DGRAM) as probe:
+                probe.connect((place["host"], place["port"]))
+                return str(probe.getsockname()[0]).partition("%")[0]
+        raise Unusable(f"{self.url} cannot be used: no route leads there")
 
     async def request(
         self,
@@ -119,7 +143,7 @@ class HttpClient:
         if self._session is None:
             secure = self.url.startswith("https:")
             connector = aiohttp.TCPConnector(
-                resolver=_Resolver(), limit=4, ssl=ssl.create_default_context() if secure else False, use_dns_cache=False
+                resolver=self._names, limit=4, ssl=ssl.create_default_context() if secure else False, use_dns_cache=False
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

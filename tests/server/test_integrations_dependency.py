@@ -48,3 +48,14 @@ async def test_a_dependency_that_is_down_tells_why_and_the_cure() -> None:
     await dependency.look()
     assert (dependency.up, dependency.cure) == (False, "call a doctor")
     assert dependency.report()["details"]["problem"] == "it is ill"
+
+
+async def test_what_a_dependency_said_of_itself_is_not_told_while_it_is_away() -> None:
+    other = Other()
+    dependency = Dependency("other", "TRACING_CONFIG_OTHER_URL", "http://other", other.check, always={"kind": "toy"})
+    await dependency.look()
+    other.problem = Unusable("it is ill")
+    await dependency.look()
+    details = dependency.report()["details"]
+    assert details["kind"] == "toy"
+    assert "version" not in details

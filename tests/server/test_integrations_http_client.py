@@ -101,3 +101,14 @@ async def test_plain_http_behind_https_is_a_failure_of_tls(client: HttpClient, o
     with pytest.raises(Unusable, match="TLS failed"):
         await secure.request("GET", "/")
     await secure.close()
+
+
+async def test_the_local_address_is_the_one_from_which_the_server_is_reached() -> None:
+    for url, address in (("http://127.0.0.1:1", "127.0.0.1"), ("http://[::1]:1", "::1")):
+        client = HttpClient(url)
+        assert await client.local_address() == address
+        await client.close()
+    nowhere = HttpClient("http://nowhere.invalid")
+    with pytest.raises(Unusable, match="its name is not known"):
+        await nowhere.local_address()
+    await nowhere.close()
