@@ -88,9 +88,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             address_files=stores.address_files,
             dependencies=surroundings.dependencies,
         )
-        metrics.expose(answers=answers, served=served, follower=follower, health=health, redis=probe is not None)
+        metrics.expose(
+            answers=answers,
+            served=served,
+            follower=follower,
+            health=health,
+            redis=probe is not None,
+            registration=surroundings.registration,
+        )
         running = (follower, watch, probe, *keepers.values(), *stores.address_files.values(), *certificates.values())
-        tasks = [asyncio.create_task(_kept_running(one.run)) for one in (*running, *surroundings.running) if one is not None]
+        tasks = [asyncio.create_task(_kept_running(one.run)) for one in running if one is not None]
         stack.push_async_callback(_cancel, tasks)
 
         polls = _poll_server(settings, answers, ports, certificates.get(POLLS), Refusals(metrics.refused_handshakes))
@@ -114,13 +121,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(sidecar.close)
         await sidecar.start(ports.sidecar[0], ports.metrics[0], certificates.get(SIDECAR))
         tasks.append(asyncio.create_task(_announce(served, follower, health, polls, ports.numbers())))
+        surroundings.announce(ports.numbers(), lambda: health.ready)
+        tasks += [asyncio.create_task(_kept_running(one.run)) for one in surroundings.running]
 
         await _stopped(stop, follower, stores.setting)
-        _log.info("stopping", drain_seconds=settings.drain_seconds)
-        health.stopping = True
-        polls.set_serving(False)
-        await asyncio.sleep(settings.drain_seconds)
-        await polls.stop()
+        await _drain(settings.drain_seconds, surroundings, health, polls)
     _log.info("stopped")
 
 
@@ -197,6 +202,16 @@ async def _stopped(stop: asyncio.Event, follower: Follower, setting: str) -> Non
         await _cancel(ends)
     if not stop.is_set():
         raise SettingError(f"{setting}: {follower.problem}")
+
+
+async def _drain(seconds: float, surroundings: Surroundings, health: Health, polls: PollServer) -> None:
+    """Have clients leave: the registry first, which sends new ones, then those that watch, then all."""
+    _log.info("stopping", drain_seconds=seconds)
+    await surroundings.leave()
+    health.stopping = True
+    polls.set_serving(False)
+    await asyncio.sleep(seconds)
+    await polls.stop()
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:

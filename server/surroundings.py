@@ -1,11 +1,15 @@
 """What the settings name beside the stores: the other servers of the platform, each optional. No poll touches them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from server.integrations.consul import Consul
 from server.integrations.dependency import Dependency
+from server.integrations.eureka import Eureka
 from server.integrations.http_client import HttpClient
 from server.integrations.jaeger import Jaeger
+from server.integrations.registration import Registration
+from server.integrations.registry import Registry, instance_of
 from server.integrations.zipkin import Zipkin
 from server.settings import PREFIX, Settings
 
@@ -46,6 +50,18 @@ class Surroundings:
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._watch_target("jaeger", settings.jaeger_url, Jaeger)
         self._watch_target("zipkin", settings.zipkin_url, Zipkin)
+        self.registration = self._registration()
+        """In a service registry, where the settings name one."""
+
+    def announce(self, ports: Mapping[str, Sequence[int]], ready: Callable[[], bool]) -> None:
+        """Tell others of this replica while it is ready, as soon as the tasks run."""
+        if self.registration is not None:
+            self.registration.announce(instance_of(self._settings, ports), ready)
+
+    async def leave(self) -> None:
+        """Tell them that it stops, in 2 s at the most."""
+        if self.registration is not None:
+            await self.registration.leave()
 
     async def close(self) -> None:
         """End what is open, the last first."""
@@ -64,3 +80,14 @@ class Surroundings:
     def _watch(self, dependency: Dependency) -> None:
         self.dependencies.append(dependency)
         self.running.append(dependency)
+
+    def _registration(self) -> Registration | None:
+        url, token = self._settings.registry_url, self._settings.registry_token
+        if url is None:
+            return None
+        registry: Registry = Eureka(url) if self._settings.registry == "eureka" else Consul(url, token)
+        registration = Registration(registry, instance_of(self._settings))
+        self._closing.append(registry.close)
+        self.dependencies.append(registration.dependency)
+        self.running.append(registration)
+        return registration

@@ -85,8 +85,8 @@ class HttpClient:
                 found = await self._names.resolve(parts.hostname or "", parts.port or 80)
         except TimeoutError:
             raise Unusable(f"{self.url}: its name was not looked up within {SECONDS:g} s") from None
-        except OSError as error:
-            raise Unusable(f"{self.url} cannot be used: its name is not known ({error.strerror})") from None
+        except (OSError, ValueError):
+            raise Unusable(f"{self.url} cannot be used: its name is not known") from None
         for place in found:
             with suppress(OSError), socket.socket(place["family"], socket.SOCK_DGRAM) as probe:
                 probe.connect((place["host"], place["port"]))

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from server.answers import Answers
 from server.follower import Follower
 from server.health import Health
+from server.integrations.registration import Registration
 from server.served import Served
 from server.sidecar.refusal import REASONS
 
@@ -46,9 +47,18 @@ class Metrics:
         for reason in REASONS:  # All are there from the start, so that the first failure is an increase.
             self.authentication_failures.labels(reason)
 
-    def expose(self, *, answers: Answers, served: Served, follower: Follower, health: Health, redis: bool) -> None:
+    def expose(
+        self,
+        *,
+        answers: Answers,
+        served: Served,
+        follower: Follower,
+        health: Health,
+        redis: bool,
+        registration: Registration | None = None,
+    ) -> None:
         """Add the state of the parts."""
-        self.registry.register(_State(answers, served, follower, health, redis))
+        self.registry.register(_State(answers, served, follower, health, redis=redis, registration=registration))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -56,9 +66,18 @@ class Metrics:
 
 
 class _State(Collector):
-    def __init__(self, answers: Answers, served: Served, follower: Follower, health: Health, redis: bool) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        served: Served,
+        follower: Follower,
+        health: Health,
+        *,
+        redis: bool,
+        registration: Registration | None,
+    ) -> None:
         self._answers, self._served, self._follower = answers, served, follower
-        self._health, self._redis = health, redis
+        self._health, self._redis, self._registration = health, redis, registration
 
     def collect(self) -> Iterator[Metric]:
         polls = CounterMetricFamily("tracing_config_polls", "Polls by protocol and outcome.", labels=["protocol", "outcome"])
@@ -79,6 +98,9 @@ class _State(Collector):
         yield _gauge("db_up", "1 while the store answers.", self._health.database_up)
         if self._redis:
             yield _gauge("redis_up", "1 while Redis answers.", self._health.redis_up)
+        if self._registration is not None:
+            text = "1 while the service registry says that this replica is registered."
+            yield _gauge("tracing_config_registered", text, self._registration.registered)
         if self._health.certificates:
             expiry = GaugeMetricFamily(
                 "tracing_config_certificate_expiry_timestamp_seconds",
