@@ -48,7 +48,7 @@ test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options 
 test-deployment: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests that take minutes: the image's build steps, rolling updates, ...
 	@$(BIN)/python -m pytest -n 0 tests/deployment $(ARGS)
 
-test-integrations: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests against real servers and SDKs in Java (JAEGER_BIN names a real Jaeger)
+test-integrations: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests against real servers and SDKs in Java (JAEGER_BIN, CONSUL_BIN: real ones to run against)
 	@$(BIN)/python -m pytest -n 0 tests/integrations $(ARGS)
 
 check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, Dockerfile, generated code is fresh

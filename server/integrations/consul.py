@@ -40,8 +40,9 @@ class Consul:
         path = f"/v1/agent/check/pass/{segment(_check(instance_id))}"
         return (await self._client.request("PUT", path, accepted=(200, 404, 500))).status == 200
 
-    async def deregister(self, instance_id: str) -> None:
-        await self._client.request("PUT", f"/v1/agent/service/deregister/{segment(instance_id)}", accepted=(200, 404))
+    async def deregister(self, instance_id: str) -> bool:
+        path = f"/v1/agent/service/deregister/{segment(instance_id)}"
+        return (await self._client.request("PUT", path, accepted=(200, 404))).status == 200
 
     async def look(self, instance_id: str) -> bool:
         answer = await self._client.request("GET", f"/v1/agent/services?filter={_OURS}")

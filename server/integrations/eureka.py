@@ -32,8 +32,9 @@ class Eureka:
         answer = await self._client.request("PUT", _path(instance_id), accepted=(200, 404))
         return answer.status == 200
 
-    async def deregister(self, instance_id: str) -> None:
-        await self._client.request("DELETE", _path(instance_id), accepted=(200, 404))
+    async def deregister(self, instance_id: str) -> bool:
+        answer = await self._client.request("DELETE", _path(instance_id), accepted=(200, 404))
+        return answer.status == 200
 
     async def look(self, instance_id: str) -> bool:
         answer = await self._client.request("GET", _path(instance_id), accepted=(200, 404))

@@ -67,7 +67,7 @@ class Registration:
                 await self._update()
         except (Unusable, TimeoutError) as error:
             reason = str(error) or f"{self._registry.url} did not answer within {LEAVE_SECONDS:g} s"
-            _log.warning("not deregistered: the registry removes this replica by itself, later", reason=reason)
+            _log.warning("the registry could not be told of the stop; it drops who sends no heartbeats", reason=reason)
 
     def _ready(self) -> bool:
         return self._is_ready is not None and self._is_ready() and not self._left
@@ -98,9 +98,10 @@ class Registration:
             if self._ready():
                 await self._keep()
             elif self._may_be_there and self._is_ready is not None:
-                await self._registry.deregister(self._instance.id)
+                was_there = await self._registry.deregister(self._instance.id)
                 self._told = self._may_be_there = False
-                _log.info("this replica is deregistered", registry=self._registry.url, instance=self._instance.id)
+                if was_there:
+                    _log.info("this replica is deregistered", registry=self._registry.url, instance=self._instance.id)
 
     async def _keep(self) -> None:
         if self._told and await self._registry.beat(self._instance.id):

@@ -54,8 +54,8 @@ class Registry(Protocol):
     async def beat(self, instance_id: str) -> bool:
         """Say that a replica is alive. False: the registry does not know it."""
 
-    async def deregister(self, instance_id: str) -> None:
-        """Take a replica out; one that is not there is no error."""
+    async def deregister(self, instance_id: str) -> bool:
+        """Take a replica out. False: it was not there."""
 
     async def look(self, instance_id: str) -> bool:
         """Whether the registry knows a replica. Changes nothing."""
