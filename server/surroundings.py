@@ -82,10 +82,10 @@ class Surroundings:
         self.running.append(dependency)
 
     def _registration(self) -> Registration | None:
-        url, token = self._settings.registry_url, self._settings.registry_token
-        if url is None:
+        kind, url, token = self._settings.registry, self._settings.registry_url, self._settings.registry_token
+        if kind is None or url is None:
             return None
-        registry: Registry = Eureka(url) if self._settings.registry == "eureka" else Consul(url, token)
+        registry: Registry = Eureka(url) if kind == "eureka" else Consul(url, token)
         registration = Registration(registry, instance_of(self._settings))
         self._closing.append(registry.close)
         self.dependencies.append(registration.dependency)
