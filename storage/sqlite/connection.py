@@ -60,6 +60,7 @@ class Connection:
         self._sql = sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             self._sql.execute("PRAGMA query_only = ON")
+            self._identity = _identity(self.path)
         except BaseException:
             self.close()
             raise

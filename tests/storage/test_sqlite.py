@@ -14,6 +14,7 @@ import pytest
 from sampling.records import Key
 from storage.errors import StoreUnavailable, StoreUnusable
 from storage.sqlite import SqliteStore
+from storage.sqlite.condition import look
 from storage.sqlite.connection import Connection
 from tests.contract.writes import bodies, commit, service
 
@@ -223,3 +224,13 @@ def test_an_interrupt_that_comes_between_two_statements_ends_the_later_one(tmp_p
             "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000) SELECT max(x) FROM n"
         ).fetchone()
     connection.close()
+
+
+async def test_a_look_from_elsewhere_at_an_open_store_tells_its_point_and_changes_nothing(
+    store: SqliteStore, path: Path
+) -> None:
+    point = (await commit(store, service("kept"))).head.point
+    files = {file: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+    condition = await asyncio.to_thread(look, path)
+    assert (condition.point, condition.read_only) == (point, None)
+    assert {file: file.read_bytes() for file in files} == files
