@@ -56,16 +56,15 @@ def checks_of_dependencies(
 ) -> Iterator[Check]:
     """Each dependency, and with ``spans`` each target's readiness to take one."""
     there = {one.name: one for one in surroundings.dependencies}
-    for name, variable in KNOWN.items():
-        field = variable.removeprefix(PREFIX).lower()
-        if name not in there and getattr(settings, field) is None:
-            yield Check(name, "-", variable, None, field in refused)
-    for dependency in surroundings.dependencies:
-        yield Check(dependency.name, dependency.url, dependency.setting, partial(_dependency, dependency))
-        target = surroundings.targets.get(dependency.name)
+    for name in (*KNOWN, *(name for name in there if name not in KNOWN)):
+        if (dependency := there.get(name)) is None:
+            setting = KNOWN[name]
+            yield Check(name, "-", setting, None, setting.removeprefix(PREFIX).lower() in refused)
+            continue
+        yield Check(name, dependency.url, dependency.setting, partial(_dependency, dependency))
+        target = surroundings.targets.get(name)
         if spans and target is not None:
-            look = partial(_span, target)
-            yield Check(f"span to {dependency.name}", dependency.url, dependency.setting, look)
+            yield Check(f"span to {name}", dependency.url, dependency.setting, partial(_span, target))
 
 
 def _database(settings: Settings, refused: Mapping[str, SettingError]) -> Check:

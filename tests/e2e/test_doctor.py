@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from server.cli.commands import commands
 from server.surroundings import KNOWN
+from storage.sqlite import SqliteStore
 from tests.e2e.certificates import Authority
 from tests.e2e.command_line import closed_port, on_terminal
 from tests.e2e.replica import Replica, strategies
@@ -301,6 +303,27 @@ async def test_a_database_that_is_empty_or_takes_no_writes_is_told_and_stays_as_
         await connection.execute("DROP OWNED BY doctor_reader; DROP ROLE doctor_reader")
         await connection.close()
         await other.close()
+
+
+async def test_a_database_in_a_file_is_told_whether_a_server_has_it_open_or_not_and_stays_as_it_is(
+    nothing: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "data" / "tracing-config.db"
+
+    async def look() -> None:
+        before = sorted(file.parent.iterdir())
+        found = row(await asyncio.to_thread(examine, nothing, code=1), "database")
+        assert (found["state"], found["where"], found["cure"]) == ("ok", str(file), "")
+        assert re.fullmatch(rf"SQLite 3\.\S+, schema 2, at {point}, can be written", found["result"])
+        assert sorted(file.parent.iterdir()) == before
+
+    store = SqliteStore(file)
+    await store.open()
+    point = (await store.head()).point
+    await look()
+    await store.close()
+    assert list(file.parent.iterdir()) == [file]
+    await look()
 
 
 def test_a_file_that_is_no_database_or_of_a_newer_program_is_told_and_stays_as_it_is(
