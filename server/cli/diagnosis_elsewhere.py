@@ -51,9 +51,7 @@ def check_of_server(settings: Settings, refused: Mapping[str, SettingError]) -> 
     return Check("server", where, f"{PREFIX}SIDECAR_PORT", partial(_server, settings), "sidecar_port" in refused)
 
 
-def checks_of_dependencies(
-    surroundings: Surroundings, settings: Settings, refused: Mapping[str, SettingError], *, spans: bool
-) -> Iterator[Check]:
+def checks_of_dependencies(surroundings: Surroundings, refused: Mapping[str, SettingError], *, spans: bool) -> Iterator[Check]:
     """Each dependency, and with ``spans`` each target's readiness to take one."""
     there = {one.name: one for one in surroundings.dependencies}
     for name in (*KNOWN, *(name for name in there if name not in KNOWN)):
@@ -107,7 +105,8 @@ async def _redis(hot_copy: "HotCopy", setting: str) -> Seen:
     try:
         return Seen(f"version {await hot_copy.version()}")
     except StoreError as error:
-        raise trouble_of(str(error), f"see whether it is up, and {setting} right") from None
+        problem = str(error).removeprefix(f"Redis at {hot_copy.address}: ")
+        raise trouble_of(problem, f"see whether it is up, and {setting} right") from None
     finally:
         await hot_copy.close()
 

@@ -55,7 +55,7 @@ async def _examine(*, spans: bool) -> Sequence["Finding"]:
         *checks_here(settings, refused),
         *elsewhere.checks_of_stores(settings, refused),
         elsewhere.check_of_server(settings, refused),
-        *elsewhere.checks_of_dependencies(surroundings, settings, refused, spans=spans),
+        *elsewhere.checks_of_dependencies(surroundings, refused, spans=spans),
     ]
     try:
         with Progress(enabled=sys.stderr.isatty()) as progress:

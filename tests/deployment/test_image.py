@@ -131,6 +131,7 @@ async def test_it_serves_with_postgresql_redis_and_the_other_poll_server(
         assert container.put_rate("checkout", 0.25, TOKEN).status_code == 200
         assert container.rate_by_grpc("checkout") == container.rate_by_http("checkout") == 0.25
         assert container.health() == {"db": "UP", "redis": "UP"}
+        assert "all is well" in container.command("tracing-config", "doctor")
         shown = container.command(
             "tracing-config", "explain", "checkout", TRACING_CONFIG_URL=container.sidecar_url, TRACING_CONFIG_TOKEN=TOKEN
         )
