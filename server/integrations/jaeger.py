@@ -63,7 +63,7 @@ def _check_all_taken(partial: object) -> None:
         raise Unusable("this is no receiver of OTLP: its partialSuccess is no object")
     try:
         rejected = int(partial.get("rejectedSpans", 0))  # 64 bits are text in the JSON of protobuf.
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Unusable("this is no receiver of OTLP: its rejectedSpans is no number") from None
     if rejected:
         said = shown(str(partial.get("errorMessage", "")))
