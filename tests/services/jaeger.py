@@ -21,7 +21,7 @@ class JaegerServer(LocalServer):
     """A Jaeger that takes spans over OTLP and Zipkin, and keeps them in memory. ``port`` is that of OTLP over HTTP."""
 
     name: ClassVar[str] = "jaeger"
-    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    stop_signal: ClassVar[signal.Signals] = signal.SIGKILL  # In order it takes ten seconds, and has nothing to keep.
 
     def __init__(self) -> None:
         program = os.environ.get(VARIABLE)

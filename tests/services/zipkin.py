@@ -1,6 +1,5 @@
 """A real Zipkin server, in a process of its own."""
 
-import signal
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -13,7 +12,6 @@ class ZipkinServer(JavaServer):
     """A Zipkin that keeps traces in memory."""
 
     name: ClassVar[str] = "zipkin"
-    stop_signal: ClassVar[signal.Signals] = signal.SIGKILL  # In order it takes ten seconds, and has nothing to keep.
     project: ClassVar[str] = "zipkin"
     main: ClassVar[str] = "org.springframework.boot.loader.launch.JarLauncher"
 
