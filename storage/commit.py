@@ -40,7 +40,8 @@ class ChangedRow(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """A commit in the making. ``head``, ``rows`` and ``changes`` say what it does, once ``plan`` has run to its end.
 
-    A batch that changes nothing has no rows, and the head is the one it was planned for.
+    A batch that changes nothing has no rows. Unless it is an entry of the audit log, it is then no revision, and the head is
+    the one it was planned for.
     """
 
     def __init__(self, writes: Sequence[Write], terms: Terms) -> None:
@@ -53,6 +54,11 @@ class Batch:
         self.head: Head
         self.rows: list[ChangedRow] = []
         self.changes: list[Change] = []
+
+    @property
+    def is_revision(self) -> bool:
+        """Whether there is something to commit, once it is planned."""
+        return bool(self.rows) or self.terms.entry
 
     def check(self) -> Work:
         """Refuse what no store could keep; afterwards ``written`` holds the keys of the writes.
@@ -96,7 +102,7 @@ class Batch:
                 changes.append(Change(write.key, after))
             yield
         self.rows, self.changes, self.head = rows, changes, head
-        if rows:
+        if self.is_revision:
             self.head = Head(Point(head.point.store_id, revision, self.commit_id), checksum & MASK, head.clock)
 
     def overtaken(self, head: Head) -> Point | None:

@@ -25,13 +25,16 @@ class Revision(msgspec.Struct, frozen=True):
 
 
 class LoggedChange(msgspec.Struct, frozen=True, gc=False):
-    """One row of the log: the canonical text of a record before and after, None where there was or is none."""
+    """One row of the log: the canonical text of a record before and after, None where there was or is none.
+
+    An entry of the audit log, a revision that changed no record, is a row without a key.
+    """
 
     revision: Revision
     position: int
     """Its place among the changes of its revision, from 0."""
 
-    key: Key
+    key: Key | None
     before: bytes | None
     after: bytes | None
 
@@ -42,7 +45,7 @@ class LoggedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which changes to look for: those for which all that is given holds."""
+    """Which changes to look for: those for which all that is given holds. Entries are of no kind and have no name."""
 
     kind: Kind | None = None
     name: str | None = None

@@ -60,11 +60,15 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """What a commit did. ``changes`` is empty, and the point the head's, where every record was already so."""
+    """What a commit did. ``changes`` is empty, and the point the head's, where every record was already so; an entry of the
+    audit log has a point of its own and no changes."""
 
     head: Head
     changes: Sequence[Change]
 
+
+ALONE_SECONDS = 120.0
+"""After so long whoever is alone (``Store.alone``) is so no more, should nothing be heard of it."""
 
 ABSENT = ""
 """As an expected tag: there must be no such record (``If-None-Match: *``)."""
@@ -95,6 +99,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     store_id: str | None = None
     """The store that the writer knows: refused where another has taken its place."""
+
+    entry: bool = False
+    """Commit a revision also where no record changes: an entry of the audit log for what is done outside the records."""
 
 
 class Load(Protocol):
@@ -151,7 +158,7 @@ class Store(Protocol):
         """Write a batch as one revision, or nothing.
 
         When this returns, the commit is durable. A record whose ``managedBy`` is neither null nor the owner of the terms is
-        refused unless they take over. A batch that would change nothing commits nothing.
+        refused unless they take over. A batch that would change nothing commits nothing, unless it is an entry.
 
         Raises:
             ValueError: a key is written twice, a name breaks the rules of ``check_name``, a policy is called ``boost:...``,
@@ -161,6 +168,14 @@ class Store(Protocol):
             OutOfScope: what would have to be undone beside the batch is not for this writer.
             StoreUnavailable: also where this is another store than the writer knows, or its log lacks ``undo_since``.
             OutcomeUnknown: the store could not say in time whether it committed.
+        """
+        ...
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """Be the only one under this name among all who use the database, until the end of the context.
+
+        Waits for nobody: what it yields says whether it is so. Whoever is alone has ``ALONE_SECONDS``. It may end sooner,
+        with the connection: what is done meanwhile must do no harm when another begins it too.
         """
         ...
 

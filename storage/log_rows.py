@@ -50,12 +50,16 @@ WHERE coalesce(before, '') <> coalesce(known, '') ORDER BY revision, kind, key L
 """
 """Changes that did not find their record as the change before had left it."""
 
-# In SQLite and in PostgreSQL alike, no row of an outer join counts as none.
+# In SQLite and in PostgreSQL alike, no row of an outer join counts as none. A revision that never had changes, an entry of the
+# audit log, has the checksum of the one before it; one that lost all of them has not.
 INCOMPLETE = """
 SELECT revision FROM (
     SELECT revisions.revision FROM revisions LEFT JOIN changes ON changes.revision = revisions.revision
     WHERE revisions.revision <= $1 GROUP BY revisions.revision
-    HAVING count(changes.position) <> coalesce(max(changes.position) + 1, -1)
+    HAVING count(changes.position) <> coalesce(max(changes.position) + 1, 0)
+    OR (count(changes.position) = 0 AND revisions.checksum <> coalesce(
+        (SELECT earlier.checksum FROM revisions AS earlier WHERE earlier.revision = revisions.revision - 1), ''
+    ))
     UNION ALL
     SELECT earlier.revision + 1 FROM revisions AS earlier
     LEFT JOIN revisions AS later ON later.revision = earlier.revision + 1
@@ -65,11 +69,13 @@ SELECT revision FROM (
 """Revisions of which changes are missing, and the first one of each run that is missing altogether."""
 
 _LOGGED = """
-SELECT revisions.revision, commit_id, created_at, actor, reason, position, kind, key, before, after
-FROM {first} CROSS JOIN {second} WHERE changes.revision = revisions.revision{conditions}
+SELECT revisions.revision, commit_id, created_at, actor, reason, coalesce(position, 0), kind, key, before, after
+FROM {tables} WHERE {conditions}
 ORDER BY {first}.revision DESC, changes.position DESC LIMIT {limit:d}
 """
 """SQLite searches the first table first, and need not sort by what it has in order there."""
+
+_WITH_ENTRIES = "revisions LEFT JOIN changes ON changes.revision = revisions.revision"
 
 
 def logged_query(wanted: Wanted, limit: int, *, instant: str = "created_at") -> tuple[str, list[str | int | datetime]]:
@@ -78,36 +84,46 @@ def logged_query(wanted: Wanted, limit: int, *, instant: str = "created_at") -> 
     ``instant``: what instants are compared with.
     """
     parameters: list[str | int | datetime] = []
-    conditions = ""
+    conditions: list[str] = []
 
     def add(condition: str, *values: str | int | datetime | None) -> None:
-        nonlocal conditions
         given = [value for value in values if value is not None]
         if given:
             parameters.extend(given)
             numbers = range(len(parameters) - len(given) + 1, len(parameters) + 1)
-            conditions += " AND " + condition.format(*(f"${number}" for number in numbers))
+            conditions.append(condition.format(*(f"${number}" for number in numbers)))
 
+    with_entries = wanted.kind is None and wanted.name is None
     add("kind = {0}", wanted.kind)
     add("key = {0}", wanted.name)
     add("actor = {0}", wanted.actor)
     add("substr(commit_id, 1, length(CAST({0} AS text))) = {0}", wanted.commit_id)
-    add("changes.revision = {0}", wanted.revision)
+    add("revisions.revision = {0}" if with_entries else "changes.revision = {0}", wanted.revision)
     add(instant + " >= {0}", wanted.since)
     add(instant + " < {0}", wanted.until)
-    add("(changes.revision, changes.position) < ({0}, {1})", *(wanted.older_than or ()))
+    if with_entries:  # No index knows the whole condition; both products use one for its first half.
+        before = "revisions.revision <= {0} AND (revisions.revision < {0} OR coalesce(position, 0) < {1})"
+    else:
+        before = "(changes.revision, changes.position) < ({0}, {1})"
+    add(before, *(wanted.older_than or ()))
     first, second = "changes", "revisions"
     if wanted.kind in {"policy", "boost"}:
-        conditions += " AND kind <> 'service'"  # So that the index without services fits.
+        conditions.append("kind <> 'service'")  # So that the index without services fits.
     elif wanted.name is None:
         first, second = second, first
-    return _LOGGED.format(first=first, second=second, conditions=conditions, limit=limit), parameters
+    if with_entries:
+        tables = _WITH_ENTRIES
+    else:
+        tables = f"{first} CROSS JOIN {second}"
+        conditions.append("changes.revision = revisions.revision")
+    where = " AND ".join(conditions) or "true"
+    return _LOGGED.format(first=first, tables=tables, conditions=where, limit=limit), parameters
 
 
 def logged_change(revision: Revision, row: Sequence[Any]) -> LoggedChange:
     """A change of this revision, of which the row has the rest."""
     position, kind, name, before, after = row
-    return LoggedChange(revision, position, Key(kind, name), _body(before), _body(after))
+    return LoggedChange(revision, position, None if kind is None else Key(kind, name), _body(before), _body(after))
 
 
 def difference(kind: Kind, name: str, before: str | None, after: str | None) -> Difference:

@@ -62,7 +62,8 @@ def history(
         for one in changes:
             by = f"{one['actor']}: {one['reason']}" if one["reason"] else one["actor"]
             say(f"revision {one['revision']}, {moment(one['at'])}, {by}", "bold")
-            say_difference(one)
+            if one["kind"] is not None:
+                say_difference(one)
     else:
         say_table(
             ("revision", "at", "actor", "change", "reason"),
@@ -73,6 +74,8 @@ def history(
 
 
 def _change(one: dict[str, Any]) -> str:
+    if one["kind"] is None:  # An entry for what was done outside the records: its reason tells what.
+        return "-"
     verb = "added" if one["before"] is None else "deleted" if one["after"] is None else "changed"
     return f"{verb} {one['kind']} {one['name']}"
 

@@ -54,7 +54,7 @@ class DiffQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class ChangeView(msgspec.Struct, frozen=True, rename="camel"):
-    """What one commit made of one record; null is: no record."""
+    """What one commit made of one record; null is: no record. An entry, which is of none, has no kind and no name."""
 
     revision: int
     commit_id: str
@@ -62,8 +62,8 @@ class ChangeView(msgspec.Struct, frozen=True, rename="camel"):
     at: Instant
     actor: str
     reason: str
-    kind: Kind
-    name: str
+    kind: Kind | None
+    name: str | None
     before: msgspec.Raw | None
     after: msgspec.Raw | None
 
@@ -148,7 +148,7 @@ ROUTES: Routes = [
 
 
 def _change_view(change: LoggedChange) -> ChangeView:
-    revision = change.revision
+    revision, key = change.revision, change.key
     return ChangeView(
         revision=revision.revision,
         commit_id=revision.commit_id,
@@ -156,8 +156,8 @@ def _change_view(change: LoggedChange) -> ChangeView:
         at=revision.at,
         actor=revision.actor,
         reason=revision.reason,
-        kind=change.key.kind,
-        name=change.key.name,
+        kind=None if key is None else key.kind,
+        name=None if key is None else key.name,
         before=raw(change.before),
         after=raw(change.after),
     )

@@ -74,7 +74,7 @@ class Writer:
             async with self._connection(doubt_at) as connection:
                 async with asyncio.timeout_at(doubt_at):
                     await write(connection, batch)
-                if batch.rows:
+                if batch.is_revision:
                     await _end(connection, doubt_at)
         except _InDoubt as doubt:
             await self._find_out(batch, end, doubt.error)

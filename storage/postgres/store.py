@@ -12,6 +12,7 @@ from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Committed, Head, Load, News, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
+from storage.postgres.alone import alone
 from storage.postgres.commit import Writer
 from storage.postgres.connection import Connection, Connector, translated
 from storage.postgres.history import LogReader
@@ -44,7 +45,8 @@ class PostgresStore:
     """A ``storage.history.LoggedStore`` on PostgreSQL 13 or newer.
 
     ``url``: see ``storage.postgres.address.Address``. One connection reads and listens;
-    ``pool_min`` to ``pool_max`` others commit; at most two more are opened for loads and two to ask for the past.
+    ``pool_min`` to ``pool_max`` others commit; at most two more are opened for loads and two to ask for the past, and one for
+    each name under which this store is alone.
 
     Raises:
         ValueError: the address is none, or names files that cannot be used; the message does not repeat it.
@@ -129,6 +131,11 @@ class PostgresStore:
         batch = Batch(writes, terms)
         await paced(batch.check())
         return await writer.commit(batch)
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        async with alone(self._connector, name) as is_alone:
+            yield is_alone
 
     async def accept(self, store_id: str) -> None:
         await self._parts().writer.accept(store_id)

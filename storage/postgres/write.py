@@ -177,7 +177,7 @@ async def _expected(batch: Batch) -> AsyncIterator[Sequence[object]]:
 
 
 async def _apply_rows(connection: AnyConnection, batch: Batch, apply: str, *rows: object) -> None:
-    if batch.rows:
+    if batch.is_revision:
         point, checksum = batch.head.point, f"{batch.head.checksum:016x}"
         await connection.execute(apply, point.revision, point.commit_id, batch.terms.actor, batch.terms.reason, checksum, *rows)
 

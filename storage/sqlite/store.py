@@ -56,6 +56,7 @@ class SqliteStore:
         self._writer = Connection(self._path)
         self._reader = Connection(self._path)
         self._news = asyncio.Event()
+        self._alone: set[str] = set()
 
     async def open(self, *, create: bool = True) -> None:
         if self._reader.is_open:
@@ -90,9 +91,21 @@ class SqliteStore:
             if attempt.in_doubt and isinstance(error.__cause__, TimeoutError):
                 raise OutcomeUnknown(batch.commit_id) from error
             raise
-        if batch.rows:
+        if batch.is_revision:
             self._news.set()
         return Committed(batch.head, batch.changes)
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Among all who use this object: one process works on a file."""
+        if name in self._alone:
+            yield False
+            return
+        self._alone.add(name)
+        try:
+            yield True
+        finally:
+            self._alone.discard(name)
 
     async def accept(self, store_id: str) -> None:
         await self._run(self._writing, SINGLE_SECONDS, accept, self._writer, store_id)

@@ -57,7 +57,7 @@ class Attempt:
                 paced_in_thread(self.batch.undo(read_differences(connection, head.point, point.revision, None).records))
             current = read_current(connection, self.batch.written | self.batch.terms.expected.keys())
             paced_in_thread(self.batch.plan(head, current))
-            if self.batch.rows:
+            if self.batch.is_revision:
                 self._write(connection)
                 self.in_doubt = True
                 if time.monotonic() > self.deadline:

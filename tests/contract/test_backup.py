@@ -12,7 +12,7 @@ from storage.backup_check import verify
 from storage.backup_file import open_backup
 from storage.errors import BackupInvalid, HeadMoved, StoreUnusable
 from storage.history import LoggedStore, Wanted
-from storage.interface import Head, Point
+from storage.interface import Head, Point, Terms
 from storage.migrate import migrations
 from storage.sqlite.backup import SqliteDatabase
 from tests.contract import databases
@@ -47,6 +47,7 @@ async def fill(store: LoggedStore) -> Point:
     await commit(store, service("a"), service('ü "é" 🦉\\'), policy("p"), boost("a"))
     await commit(store, service("a", 0.25), deletion(policy("p")), service("b", managed_by="team"))
     await store.accept(ELSE)
+    await store.commit([], Terms(actor="me", reason="an entry", entry=True))
     return (await commit(store, *(service(f"s{number}") for number in range(600)))).head.point
 
 

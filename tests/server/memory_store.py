@@ -103,6 +103,11 @@ class MemoryStore:
             self.news.set()
         return Committed(self._head(), changes)
 
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        self._check()
+        yield True
+
     async def accept(self, store_id: str) -> None:
         self._check()
         self.accepted += (store_id,)
