@@ -73,9 +73,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             probe = RedisProbe(hot_copy)
         await load_base(copies, served)
 
-        surroundings = Surroundings(settings)
-        stack.push_async_callback(surroundings.close)
         follower = Follower(store, served, lost=snapshot.rename_lost)
+        surroundings = Surroundings(settings, follower)
+        stack.push_async_callback(surroundings.close)
         health = Health(
             answers=answers,
             served=served,
@@ -95,6 +95,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             health=health,
             redis=probe is not None,
             registration=surroundings.registration,
+            cleanup=surroundings.cleanup,
         )
         running = (follower, watch, probe, *keepers.values(), *stores.address_files.values(), *certificates.values())
         tasks = [asyncio.create_task(_kept_running(one.run)) for one in running if one is not None]
@@ -115,6 +116,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             metrics=metrics,
             authentication=authentication,
             dry_runs=asyncio.Lock(),
+            cleanup=surroundings.cleanup,
             validation=Validation(follower=follower, served=served, store=store, copies=copies, strategies_file=watch),
         )
         sidecar = Sidecar(parts)

@@ -1,7 +1,7 @@
 """The store that what is served comes from: opened when it answers, refused when another stands in its place."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import time
 
 from msgspec.structs import replace
@@ -86,6 +86,10 @@ class FollowedStore:
         """As ``Store.commit``, to this store only."""
         at = self._served.point
         return await self._store.commit(writes, terms if at is None else replace(terms, store_id=at.store_id))
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """As ``Store.alone``."""
+        return self._store.alone(name)
 
     async def accept(self, store_id: str | None) -> None:
         """Tell the store that took the place of the followed one to take it; raises as ``Follower.accept``."""

@@ -3,13 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from server.follower import Follower
 from server.integrations.consul import Consul
 from server.integrations.dependency import Dependency
+from server.integrations.elasticsearch import Elasticsearch
 from server.integrations.eureka import Eureka
 from server.integrations.http_client import HttpClient
 from server.integrations.jaeger import Jaeger
 from server.integrations.registration import Registration
 from server.integrations.registry import Registry, instance_of
+from server.integrations.trace_cleanup import TraceCleanup
+from server.integrations.trace_indices import TraceIndices
+from server.integrations.trace_schedule import TraceSchedule
 from server.integrations.zipkin import Zipkin
 from server.settings import PREFIX, Settings
 
@@ -39,7 +44,8 @@ class Target(Protocol):
 class Surroundings:
     """Opens nothing before its tasks run. Without settings there is nothing in it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, follower: Follower | None = None) -> None:
+        """``follower``: of a server; without it there is nothing but dependencies to look at."""
         self._settings = settings
         self.dependencies: list[Dependency] = []
         """In the order in which health shows them."""
@@ -50,6 +56,10 @@ class Surroundings:
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._watch_target("jaeger", settings.jaeger_url, Jaeger)
         self._watch_target("zipkin", settings.zipkin_url, Zipkin)
+        self.cleanup: TraceCleanup | None = None
+        """What removes old traces."""
+        if settings.elasticsearch_url is not None:
+            self._use_elasticsearch(settings.elasticsearch_url, follower)
         self.registration = self._registration()
         """In a service registry, where the settings name one."""
 
@@ -76,6 +86,17 @@ class Surroundings:
         target = kind(client)
         self.targets[name] = target
         self._watch(Dependency(name, KNOWN[name], client.url, target.check))
+
+    def _use_elasticsearch(self, url: str, follower: Follower | None) -> None:
+        settings = self._settings
+        names = TraceIndices(settings.trace_index_prefixes, settings.trace_index_date_separator)
+        elasticsearch = Elasticsearch(url, names)
+        self._closing.append(elasticsearch.close)
+        self._watch(Dependency("elasticsearch", KNOWN["elasticsearch"], elasticsearch.url, elasticsearch.check))
+        if follower is not None:
+            self.cleanup = TraceCleanup(elasticsearch, names, follower)
+            if settings.trace_retention_days is not None:
+                self.running.append(TraceSchedule(self.cleanup, settings.trace_retention_days))
 
     def _watch(self, dependency: Dependency) -> None:
         self.dependencies.append(dependency)

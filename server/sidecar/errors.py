@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from server.integrations.http_client import Unusable
 from storage import errors as storage_errors
 
 _log = structlog.get_logger()
@@ -114,6 +115,8 @@ async def problem_middleware(
         return problem_response(problem)
     except storage_errors.StoreError as error:
         return problem_response(from_store(error))
+    except Unusable as error:
+        return problem_response(Problem(502, "dependency-unusable", f"{error}; {error.cure}" if error.cure else str(error)))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         return problem_response(Problem(405, "method-not-allowed", f"this path takes {allowed}", headers={"Allow": allowed}))

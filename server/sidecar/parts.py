@@ -12,6 +12,7 @@ from server.answers import Answers
 from server.copies import CopyKeeper
 from server.follower import Follower
 from server.health import Health
+from server.integrations.trace_cleanup import TraceCleanup
 from server.served import Served
 from server.settings import Settings
 from server.sidecar.auth import Authentication
@@ -40,6 +41,8 @@ class Parts(NamedTuple):
     authentication: Authentication
     dry_runs: asyncio.Lock
     """One at a time: each works for seconds, and whoever may read may ask for it."""
+    cleanup: TraceCleanup | None
+    """None: no setting says where traces are."""
     validation: Validation
 
     def loaded(self) -> tuple[Catalog, Point]:

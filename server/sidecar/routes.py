@@ -15,6 +15,7 @@ from server.sidecar import (
     rollback_api,
     services_api,
     telemetry_api,
+    traces_api,
 )
 from server.sidecar.openapi import openapi_route
 from server.sidecar.route import Routes
@@ -32,6 +33,7 @@ ROUTES: Routes = [
     *export_api.ROUTES,
     *import_api.ROUTES,
     *admin_api.ROUTES,
+    *traces_api.ROUTES,
     *actuator.ROUTES,
     *configprops.ROUTES,
 ]

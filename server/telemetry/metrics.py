@@ -10,6 +10,7 @@ from server.answers import Answers
 from server.follower import Follower
 from server.health import Health
 from server.integrations.registration import Registration
+from server.integrations.trace_cleanup import TraceCleanup
 from server.served import Served
 from server.sidecar.refusal import REASONS
 
@@ -56,9 +57,12 @@ class Metrics:
         health: Health,
         redis: bool,
         registration: Registration | None = None,
+        cleanup: TraceCleanup | None = None,
     ) -> None:
         """Add the state of the parts."""
         self.registry.register(_State(answers, served, follower, health, redis=redis, registration=registration))
+        if cleanup is not None:
+            self.registry.register(_Cleanup(cleanup))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -145,6 +149,27 @@ class _State(Collector):
             if one.latency is not None:
                 seconds.add_metric([one.name], one.latency)
         yield from (up, failures, seconds)
+
+
+class _Cleanup(Collector):
+    def __init__(self, cleanup: TraceCleanup) -> None:
+        self._cleanup = cleanup
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "tracing_config_trace_indices_removed", "Old trace indices that were removed.", value=self._cleanup.removed
+        )
+        yield CounterMetricFamily(
+            "tracing_config_trace_cleanup_failures",
+            "Cleanups of old traces that could not do all they should.",
+            value=self._cleanup.failures,
+        )
+        if self._cleanup.succeeded_at is not None:
+            yield _gauge(
+                "tracing_config_trace_cleanup_last_success_timestamp_seconds",
+                "When a cleanup of this replica last ended without a failure.",
+                self._cleanup.succeeded_at,
+            )
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
