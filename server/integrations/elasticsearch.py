@@ -14,7 +14,7 @@ WHAT = "Elasticsearch or OpenSearch"
 OLDEST = (7, 9)
 """The first Elasticsearch that lists names, aliases and data streams together; every OpenSearch does."""
 
-LIST_SECONDS = 10.0
+LIST_SECONDS = 5.0
 
 REMOVE_SECONDS = 15.0
 """A removal is a change of the cluster's state, which every node has to take: seconds where it is busy."""

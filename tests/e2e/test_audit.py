@@ -87,6 +87,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
 NO_CONFIGURATION = {
     ("POST", "/api/v1/admin/cache/refresh"): "reads the store again and rewrites the copies; no record changes",
     ("POST", "/api/v1/admin/store/accept"): "says which store is followed; its log of changes comes with it",
+    ("DELETE", "/api/v1/admin/traces/cleanup"): "removes what is elsewhere; its entry in the log is tested with it",
 }
 """Write routes that change no configuration, and why."""
 

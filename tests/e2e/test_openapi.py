@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from server.sidecar.openapi import openapi_document
 from server.sidecar.routes import ROUTES
 from tests.e2e.replica import TOKEN, Replica, strategies
+from tests.services.elasticsearch_stand_in import ElasticsearchStandIn
 from tests.waiting import eventually
 
 DOCUMENT = json.loads(msgspec.json.encode(openapi_document(ROUTES)))
@@ -48,7 +49,14 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     folder = tmp_path_factory.mktemp("openapi")
     file = folder / "strategies.json"
     file.write_text(strategies(0.25, **{"in-file": 0.125, "checkout": 0.75}))
-    with Replica(folder / "data", TRACING_CONFIG_STRATEGIES_FILE=str(file)) as replica:
+    with (
+        ElasticsearchStandIn(["jaeger-span-2026-01-01", "jaeger-span-write"]) as elasticsearch,
+        Replica(
+            folder / "data",
+            TRACING_CONFIG_STRATEGIES_FILE=str(file),
+            TRACING_CONFIG_ELASTICSEARCH_URL=elasticsearch.url,
+        ) as replica,
+    ):
         yield replica
 
 
@@ -92,7 +100,7 @@ def test_whatever_is_sent_the_answer_is_as_described(request: pytest.FixtureRequ
     described = DOCUMENT["paths"][operation.path][operation.method]
     required = [one for one in described["parameters"] if one.get("required")]
     names = {one["name"]: st.sampled_from(NAMES[one["name"]]) for one in required if one["in"] == "path"}
-    query = {one["name"]: st.just(0) for one in required if one["in"] == "query"}
+    query = {one["name"]: st.just(one["schema"].get("minimum", 0)) for one in required if one["in"] == "query"}
     example = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
     if operation.path == ACCEPT:
         replica = request.getfixturevalue("orphan")
