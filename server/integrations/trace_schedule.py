@@ -7,12 +7,10 @@ import structlog
 
 from server.integrations.http_client import Unusable
 from server.integrations.trace_cleanup import AlreadyRunning, TraceCleanup
+from server.sidecar.identity import SCHEDULE
 from storage.errors import StoreError
 
 HOUR = 3600.0
-
-ACTOR = "schedule"
-"""Who does it, for the log of changes."""
 
 _log = structlog.get_logger()
 
@@ -29,7 +27,7 @@ class TraceSchedule:
         await asyncio.sleep(self._seconds * random.uniform(0.05, 0.1))
         while True:
             try:
-                await self._cleanup.run(self._days, actor=ACTOR)
+                await self._cleanup.run(self._days, actor=SCHEDULE)
             except AlreadyRunning:
                 _log.debug("another replica removes old traces")
             except (Unusable, StoreError) as error:

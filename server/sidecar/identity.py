@@ -18,6 +18,9 @@ ROLES: tuple[Role, ...] = ("viewer", "editor", "admin")
 ADMIN = "admin"
 """The name that comes with the admin token; no other token may have it, or the log of changes would not tell them apart."""
 
+SCHEDULE = "schedule"
+"""The actor of what this program does by itself, at its time. No token may have this name either."""
+
 MAX_NAME_CHARACTERS = 256
 MAX_PATTERNS = 100
 
@@ -57,6 +60,8 @@ def identity_of(name: str, role: Role, services: tuple[str, ...] | None, field: 
         raise ValueError(f"{field}: must not begin or end with white space")
     if name == ADMIN:
         raise ValueError(f"{field}: {ADMIN!r} is kept for the admin token; choose another")
+    if name == SCHEDULE:
+        raise ValueError(f"{field}: {SCHEDULE!r} is kept for what is done by a schedule; choose another")
     if services is not None:
         if role != "editor":
             raise ValueError(f"services: limits what an editor may write, and the role here is {role}; leave it out")

@@ -16,12 +16,22 @@ _TRY = "SELECT pg_try_advisory_xact_lock($1)"
 @asynccontextmanager
 async def alone(connector: Connector, name: str) -> AsyncIterator[bool]:
     """As ``Store.alone``, by a connection of its own. Raises StoreUnavailable and StoreUnusable."""
+    async with _locked(connector, _number(name)) as is_alone:
+        if is_alone:
+            yield True
+            return
+    yield False  # Without a connection: whoever is not alone holds nothing.
+
+
+@asynccontextmanager
+async def _locked(connector: Connector, number: int) -> AsyncIterator[bool]:
+    """Whether the lock was free; if so it is held until the end. Raises as ``alone``."""
     with translated():
         connection = await connector.connect(writable=True, query_seconds=HEAD_SECONDS)
     try:
         with translated():
             await connection.execute(_BEGIN)
-            is_alone: bool = await connection.fetchval(_TRY, _number(name))
+            is_alone: bool = await connection.fetchval(_TRY, number)
             # It comes last: it also ends the snapshot that the answer was read by, for which VACUUM would wait.
             limit = f"{1000 * ALONE_SECONDS:.0f}ms"
             await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{limit}'")

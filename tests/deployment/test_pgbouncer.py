@@ -17,7 +17,9 @@ from storage.postgres.write import BEGIN, LOCK
 from tests.contract import (
     conftest,
     test_accept,
+    test_alone,
     test_commit_terms,
+    test_entries,
     test_history,
     test_store_concurrency,
     test_store_contract,
@@ -35,13 +37,20 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="NOT RUN: no pgbouncer i
 CONTRACT: tuple[ModuleType, ...] = (
     conftest,
     test_accept,
+    test_alone,
     test_commit_terms,
+    test_entries,
     test_history,
     test_store_concurrency,
     test_store_contract,
 )
 # Nobody listens behind a pooler: a commit is found by the follower's tick.
-NEWS = {"test_an_acceptance_is_news", "test_a_commit_is_news", "test_news_that_came_before_somebody_waits_is_not_lost"}
+NEWS = {
+    "test_other_replicas_hear_of_an_entry",
+    "test_an_acceptance_is_news",
+    "test_a_commit_is_news",
+    "test_news_that_came_before_somebody_waits_is_not_lost",
+}
 
 for module in CONTRACT:
     rules = {name: value for name, value in vars(module).items() if not name.startswith("__")}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from server.integrations import trace_cleanup
+from server.integrations import elasticsearch, trace_cleanup
 from server.integrations.elasticsearch import Elasticsearch
 from server.integrations.http_client import Unusable
 from server.integrations.trace_cleanup import AlreadyRunning, TraceCleanup
@@ -24,7 +24,7 @@ from storage.sqlite import SqliteStore
 from tests.server.following import Replica, commit, following, service
 from tests.server.memory_store import MemoryStore
 from tests.services.elasticsearch_stand_in import ElasticsearchStandIn, Kept, failure
-from tests.services.http_stand_in import Fault
+from tests.services.http_stand_in import FAULTS, Fault
 from tests.waiting import until
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
@@ -211,10 +211,12 @@ async def test_without_the_store_nothing_is_removed(server: ElasticsearchStandIn
         assert (server.removals, cleanup.failures) == ([], 1)
 
 
-@pytest.mark.parametrize("fault", ["error", "nonsense", "no-http", "redirect", "huge"])
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_a_server_that_cannot_tell_what_there_is_loses_nothing(
-    server: ElasticsearchStandIn, work: Cleaning, fault: Fault
+    server: ElasticsearchStandIn, work: Cleaning, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if fault in ("hang", "slow"):
+        monkeypatch.setattr(elasticsearch, "LIST_SECONDS", 0.2)
     server.fault = fault
     with pytest.raises(Unusable):
         await work.cleanup.run(30, actor="me")
