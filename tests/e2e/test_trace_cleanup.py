@@ -189,21 +189,29 @@ async def test_a_client_that_goes_away_in_the_middle_ends_nothing(
     assert newest_change(running)["reason"].startswith("removes 3")
 
 
-async def test_a_server_that_is_killed_in_the_middle_leaves_the_entry_of_what_it_was_about_to_do(
-    tmp_path: Path, server: ElasticsearchStandIn, old: list[str]
+async def test_a_replica_that_is_killed_in_the_middle_leaves_its_entry_and_another_one_goes_on(
+    tmp_path: Path, server: ElasticsearchStandIn, old: list[str], postgres_url: str
 ) -> None:
-    settings = {"TRACING_CONFIG_TRACE_INDEX_PREFIXES": "prod", "TRACING_CONFIG_TRACE_INDEX_DATE_SEPARATOR": "."}
+    settings = {
+        "TRACING_CONFIG_DATABASE_URL": postgres_url,
+        "TRACING_CONFIG_ELASTICSEARCH_URL": server.url,
+        "TRACING_CONFIG_TRACE_INDEX_PREFIXES": "prod",
+        "TRACING_CONFIG_TRACE_INDEX_DATE_SEPARATOR": ".",
+    }
     server.may_remove.clear()
-    with Replica(tmp_path, TRACING_CONFIG_ELASTICSEARCH_URL=server.url, **settings) as replica:
-        request = asyncio.create_task(asyncio.to_thread(clean_up, replica, days=30))
+    with Replica(tmp_path / "first", **settings) as first, Replica(tmp_path / "second", **settings) as second:
+        request = asyncio.create_task(asyncio.to_thread(clean_up, first, days=30))
         await eventually(server.removing.is_set)
-        replica.kill()
+        refused = clean_up(second, days=30)
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:tracing-config:problem:already-running")
+        first.kill()
         await asyncio.gather(request, return_exceptions=True)
+        entry = newest_change(second)
+        assert entry["reason"].startswith("removes 3 trace indices")
+        assert entry["reason"].endswith(", ".join(old))
         server.may_remove.set()
-        replica.start()
-        entry = newest_change(replica)
-    assert entry["reason"].startswith("removes 3 trace indices")
-    assert entry["reason"].endswith(", ".join(old))
+        await eventually(lambda: clean_up(second, days=30).status_code == 200)
+    assert not set(old) & set(server.indices)
 
 
 def test_without_a_setting_that_says_where_traces_are_the_setting_is_named(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_a_token_is_found_by_its_hash(tmp_path: Path) -> None:
         ("[0].sha256", [{**GOOD, "sha256": f"{HASH}\n"}]),
         ("[0].name", [{**GOOD, "name": ""}]),
         ("[0].name", [{**GOOD, "name": "admin"}]),
+        ("[0].name", [{**GOOD, "name": "schedule"}]),
         ("[0].name", [{**GOOD, "name": "two\nlines"}]),
         ("services", [{**GOOD, "services": None}]),
         ("services", [{**GOOD, "services": "team-*"}]),
