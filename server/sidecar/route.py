@@ -80,11 +80,11 @@ class Route(msgspec.Struct, Generic[QueryType, BodyType], frozen=True, kw_only=T
         if self.role is not None:
             identity = await authentication.identify(request)
             request[ACTOR] = identity.name
-        query: Any = read_query(request, self.query)
+        may = self.role is None or identity.has(self.role)
         # A dry run shows nothing that a viewer may not read: a pull request's check needs no token that can write.
-        needed = "viewer" if getattr(query, "dry_run", False) else self.role
-        if needed is not None and not identity.has(needed):
-            raise authentication.forbidden(request, identity, f"the role {identity.role} may not do this, it needs {needed}")
+        query: Any = read_query(request, self.query) if may or "dryRun" in request.query else None
+        if not may and not (getattr(query, "dry_run", False) and identity.has("viewer")):
+            raise authentication.forbidden(request, identity, f"the role {identity.role} may not do this, it needs {self.role}")
         if self.method != "GET" and not self.preconditions:
             for header in ("If-Match", "If-None-Match"):
                 if header in request.headers:
