@@ -24,6 +24,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PINNED := --require-hashes --only-binary :all:
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
+# One more than there are processors, as tests often wait, and at most four.
+WORKERS = $$($(BIN)/python -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+
 PROTO := jaeger/api_v2/sampling
 GENERATED := sampling/pb/$(PROTO)_pb2.py sampling/pb/$(PROTO)_pb2.pyi
 # The virtual path makes imports land in our package; what is on the wire keeps the names of the .proto.
@@ -43,7 +46,7 @@ run: $(VENV)/.stamp-project ## Start the server (ARGS: options of `tracing-confi
 	@exec $(BIN)/tracing-config serve $(ARGS)
 
 test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest, like "-n 0 -x tests/storage")
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/deployment --ignore tests/integrations $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/deployment --ignore tests/integrations $(ARGS)
 
 test-deployment: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests that take minutes: the image's build steps, rolling updates, ...
 	@$(BIN)/python -m pytest -n 0 tests/deployment $(ARGS)
