@@ -19,6 +19,9 @@ LIST_SECONDS = 5.0
 REMOVE_SECONDS = 15.0
 """A removal is a change of the cluster's state, which every node has to take: seconds where it is busy."""
 
+BLOCKED = "cluster_block_exception"
+"""A 403 of this type is of one index that somebody made read-only; every other is about us."""
+
 _EVERYTHING = "expand_wildcards=open,closed,hidden"
 _EXACTLY = "expand_wildcards=none&ignore_unavailable=false&allow_no_indices=false"
 
@@ -125,12 +128,15 @@ class Elasticsearch:
         if self._names.day(name) is None:
             raise ValueError(f"{name!r} is no daily index of traces")
         path = f"/{segment(name)}?{_EXACTLY}"
-        answer = await self._http.request("DELETE", path, accepted=(200, 400, 404, 409), seconds=seconds)
+        answer = await self._http.request("DELETE", path, accepted=(200, 400, 403, 404, 409), seconds=seconds)
         if answer.status == 200:
             if not _read(answer, _Acknowledged).acknowledged:
                 raise NotRemoved("not every node has taken it in time; it may be removed yet")
             return
         error = _read(answer, _Failed).error
+        if answer.status == 403 and error.type != BLOCKED:
+            problem = shown(f"{self.url} answers 403: {error.type}: {error.reason}")
+            raise Unusable(problem, "let the user in the address remove these indices: `delete_index`")
         if answer.status != 404 or error.type != "index_not_found_exception":
             raise NotRemoved(shown(f"{error.type}: {error.reason}"))
 
