@@ -95,6 +95,7 @@ class Surroundings:
         self._watch(Dependency("elasticsearch", KNOWN["elasticsearch"], elasticsearch.url, elasticsearch.check))
         if follower is not None:
             self.cleanup = TraceCleanup(elasticsearch, names, follower)
+            self._closing.append(self.cleanup.close)
             if settings.trace_retention_days is not None:
                 self.running.append(TraceSchedule(self.cleanup, settings.trace_retention_days))
 

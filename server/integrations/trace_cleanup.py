@@ -25,6 +25,9 @@ MOST_AT_ONCE = 1000
 SHOWN_STAYED = 1000
 """So many of those that stay are listed."""
 
+MOST_LISTED = 100_000
+"""So many names are looked at, in the memory of a server whose polls go on."""
+
 ENTRY_CHARACTERS = 800
 """Of names in an entry of the audit log."""
 
@@ -69,7 +72,7 @@ class TraceCleanup:
         self, elasticsearch: Elasticsearch, names: TraceIndices, follower: Follower, clock: Callable[[], float] = time
     ) -> None:
         self._elasticsearch, self._names, self._follower, self._clock = elasticsearch, names, follower, clock
-        self._looking = asyncio.Lock()
+        self._looking, self._running = asyncio.Lock(), asyncio.Lock()
         self.removed = self.failures = 0
         """Indices that were removed, and cleanups that could not do all they should, since the start."""
         self.succeeded_at: float | None = None
@@ -98,7 +101,8 @@ class TraceCleanup:
             async with self._follower.store.alone(NAME) as is_alone:
                 if not is_alone:
                     raise AlreadyRunning
-                cleanup = await self._run(days, actor, reason)
+                async with self._running:
+                    cleanup = await self._run(days, actor, reason)
         except (Unusable, StoreError):
             self.failures += 1
             raise
@@ -108,8 +112,15 @@ class TraceCleanup:
             self.succeeded_at = self._clock()
         return cleanup
 
+    async def close(self) -> None:
+        """Wait until a cleanup that was cancelled has told the audit log what stayed: the store is closed next."""
+        async with self._running:
+            pass
+
     async def _run(self, days: int, actor: str, reason: str) -> Cleanup:
-        until, today = monotonic() + RUN_SECONDS, self._today()
+        until = monotonic() + RUN_SECONDS
+        await self._follower.catch_up()  # The store is ours, and its clock has been read just now.
+        today = self._today()
         old, stayed = await self._decide(today, days, until)
         if not old:
             return _told(days, today, stayed)
@@ -133,7 +144,7 @@ class TraceCleanup:
     async def _decide(self, today: date, days: int, until: float) -> Decision:
         try:
             async with asyncio.timeout(until - monotonic()):
-                listings = [await self._elasticsearch.listing(pattern) for pattern in self._names.patterns]
+                listings = await self._listings()
                 decision = await self._decided(listings, today, days, {})
                 aliases = sorted({alias for each in decision.old for alias in each.aliases})
                 if aliases:
@@ -145,6 +156,16 @@ class TraceCleanup:
         too_many = f"more than {MOST_AT_ONCE} are old; the next cleanup removes it"
         rest = [Stayed(each.name, too_many) for each in decision.old[MOST_AT_ONCE:]]
         return Decision(decision.old[:MOST_AT_ONCE], [*rest, *decision.stayed])
+
+    async def _listings(self) -> Sequence[Listing]:
+        listings: list[Listing] = []
+        count = 0
+        for pattern in self._names.patterns:
+            listings.append(await self._elasticsearch.listing(pattern))
+            count += sum(map(len, listings[-1]))
+            if count > MOST_LISTED:
+                raise Unusable(f"{self._elasticsearch.url} lists more than {MOST_LISTED} names of traces")
+        return listings
 
     async def _decided(self, listings: Sequence[Listing], today: date, days: int, written: Mapping[str, str]) -> Decision:
         return await paced(self._names.decide(listings, today, days, written))

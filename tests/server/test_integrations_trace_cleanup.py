@@ -139,6 +139,14 @@ async def test_a_store_whose_clock_is_wrong_makes_nothing_older(ahead: float, se
         assert (await cleanup.look(30)).removed == (OLD if ahead > 0 else [])
 
 
+async def test_the_clock_of_the_store_is_read_when_something_is_to_be_removed(server: ElasticsearchStandIn) -> None:
+    store = MemoryStore()
+    async with following(store, tick=60) as replica, cleanup_of(replica, server) as cleanup:
+        await until(lambda: replica.answers.ready)
+        store.clock_ahead = -86_400.0
+        assert not (await cleanup.run(30, actor="me")).removed
+
+
 async def test_what_an_alias_writes_to_stays_and_what_it_only_reads_goes(server: ElasticsearchStandIn, work: Cleaning) -> None:
     server.indices |= {
         OLD[0]: Kept({"all": None}),
@@ -162,6 +170,19 @@ async def test_an_index_that_is_refused_stays_alone_and_a_second_entry_says_so(
     assert first.reason.startswith("removes 3 trace indices")
     assert second.reason.startswith(f"1 of the 3 trace indices of revision {first.revision} stayed: {OLD[1]}; snapshot_in_")
     assert (second.actor, work.cleanup.failures, work.cleanup.succeeded_at) == ("me", 1, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "removed", "asked"),
+    [("cluster_block_exception", [OLD[0], OLD[2]], 3), ("security_exception", [OLD[0]], 2)],
+)
+async def test_an_index_that_is_read_only_is_in_no_other_ones_way_and_a_user_who_may_not_is_told(
+    server: ElasticsearchStandIn, work: Cleaning, kind: str, removed: list[str], asked: int
+) -> None:
+    server.refused[OLD[1]] = failure(403, kind, "index [it] blocked by: [FORBIDDEN/5/index read-only (api)];")
+    done = await work.cleanup.run(30, actor="me")
+    assert (done.removed, [each.index for each in done.failed], len(server.removals)) == (removed, [OLD[1]], asked)
+    assert kind in done.failed[0].reason
 
 
 async def test_a_server_that_fails_in_the_middle_is_asked_no_more(server: ElasticsearchStandIn, work: Cleaning) -> None:
@@ -211,6 +232,15 @@ async def test_without_the_store_nothing_is_removed(server: ElasticsearchStandIn
         assert (server.removals, cleanup.failures) == ([], 1)
 
 
+async def test_more_names_than_are_looked_at_are_refused(
+    server: ElasticsearchStandIn, work: Cleaning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_cleanup, "MOST_LISTED", len(OLD) + len(YOUNG) - 1)
+    with pytest.raises(Unusable, match="lists more than 5 names"):
+        await work.cleanup.run(30, actor="me")
+    assert not server.removals
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_server_that_cannot_tell_what_there_is_loses_nothing(
     server: ElasticsearchStandIn, work: Cleaning, fault: Fault, monkeypatch: pytest.MonkeyPatch
@@ -236,8 +266,9 @@ async def test_one_that_is_stopped_in_the_middle_has_told_what_it_was_about_to_d
     [entry] = await work.entries()  # It is there before anything is removed.
     assert set(server.indices) > set(OLD)
     task.cancel()
-    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+    await work.cleanup.close()  # The library that answers requests does not wait for what it cancels.
     second, first = await work.entries()
+    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
     assert first == entry
     assert second.reason.endswith(f"{', '.join(OLD)}; it is not known whether it was removed")
 
@@ -277,9 +308,21 @@ async def test_of_two_replicas_on_one_database_exactly_one_removes(server: Elast
 
 async def test_the_schedule_goes_on_after_failures(server: ElasticsearchStandIn, work: Cleaning) -> None:
     server.fault = "error"
-    async with scheduled([work]):
-        with capture_logs() as lines:
-            await until(lambda: work.cleanup.failures >= 2)
-        assert {line["log_level"] for line in lines if line["event"].startswith("old traces could not")} == {"warning"}
-        server.fault = None
-        await until(lambda: work.cleanup.removed == 3)
+    with capture_logs() as lines:
+        async with scheduled([work]):
+            await until(lambda: work.cleanup.failures >= 3)
+            server.fault = None
+            await until(lambda: work.cleanup.removed == 3)
+            await until(lambda: lines[-1]["event"] == "old traces can be removed again")
+    told = [line["log_level"] for line in lines if line["event"].startswith("old traces")]
+    assert (told[0], set(told[1:-1]), told[-1]) == ("warning", {"debug"}, "info")
+
+
+async def test_what_cannot_be_removed_again_and_again_is_tried_ever_less_often(
+    server: ElasticsearchStandIn, work: Cleaning
+) -> None:
+    server.refused |= dict.fromkeys(OLD, failure(400, "snapshot_in_progress_exception", "it is being copied"))
+    schedule = TraceSchedule(work.cleanup, 30, seconds=1)
+    assert [await schedule.attempt() for _ in range(6)] == [2, 4, 8, 16, 24, 24]
+    server.refused.clear()
+    assert await schedule.attempt() == 1
