@@ -57,6 +57,10 @@ class _IndexOfAlias(msgspec.Struct):
     aliases: dict[Name, _AliasOfIndex]
 
 
+class _Clock(msgspec.Struct):
+    epoch: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}\Z")]
+
+
 class _Acknowledged(msgspec.Struct):
     acknowledged: bool
 
@@ -95,6 +99,11 @@ class Elasticsearch:
             raise Unusable(f"this is Elasticsearch {number[:40]}", "7.9 or newer is needed, or any OpenSearch")
         health = json_object(await self._http.request("GET", "/_cluster/health?filter_path=status"), WHAT)
         return {"version": number[:40], "distribution": distribution, "clusterStatus": str(health.get("status"))[:40]}
+
+    async def clock(self) -> float:
+        """The wall clock of the node that answers, seconds since the epoch."""
+        [told] = _read(await self._http.request("GET", "/_cat/health?format=json&h=epoch"), tuple[_Clock])
+        return float(told.epoch)
 
     async def listing(self, pattern: str) -> Listing:
         """What there is under a name with one wildcard, closed and hidden indices too."""

@@ -85,7 +85,7 @@ class TraceCleanup:
             Unusable: the server cannot tell.
         """
         async with self._looking:  # Whoever may read may ask for it.
-            today = self._today()
+            today = await self._today()
             old, stayed = await self._decide(today, days, monotonic() + RUN_SECONDS)
         return _told(days, today, stayed, removed=[each.name for each in old], dry_run=True)
 
@@ -120,7 +120,7 @@ class TraceCleanup:
     async def _run(self, days: int, actor: str, reason: str) -> Cleanup:
         until = monotonic() + RUN_SECONDS
         await self._follower.catch_up()  # The store is ours, and its clock has been read just now.
-        today = self._today()
+        today = await self._today()
         old, stayed = await self._decide(today, days, until)
         if not old:
             return _told(days, today, stayed)
@@ -136,10 +136,14 @@ class TraceCleanup:
         stayed = [*stayed, *(Stayed(name, removal.end) for name in removal.rest)]
         return _told(days, today, stayed, removed=removal.removed, failed=removal.failed, revision=revision)
 
-    def _today(self) -> date:
-        """By the earlier of our clock and the store's: one wrong clock makes nothing older than it is."""
-        now = self._clock()
-        return datetime.fromtimestamp(max(0.0, min(now, now + self._follower.store.clock_offset)), UTC).date()
+    async def _today(self) -> date:
+        """By the earliest of three clocks, ours, the store's and Elasticsearch's: a wrong one makes nothing older than it is.
+
+        Raises Unusable.
+        """
+        elsewhere, now = await self._elasticsearch.clock(), self._clock()
+        earliest = min(elsewhere, now, now + self._follower.store.clock_offset)
+        return datetime.fromtimestamp(max(0.0, earliest), UTC).date()
 
     async def _decide(self, today: date, days: int, until: float) -> Decision:
         try:

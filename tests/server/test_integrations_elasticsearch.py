@@ -8,7 +8,7 @@ from server.integrations.elasticsearch import Elasticsearch, NotRemoved
 from server.integrations.http_client import Unusable
 from server.integrations.trace_indices import Index, TraceIndices
 from tests.services.elasticsearch_stand_in import ElasticsearchStandIn, Kept, failure
-from tests.services.http_stand_in import Reply
+from tests.services.http_stand_in import Reply, StandIn
 
 SPAN = "jaeger-span-2026-01-01"
 CLOSED, HIDDEN = Kept(state="closed"), Kept(hidden=True)
@@ -47,6 +47,15 @@ async def test_an_elasticsearch_that_is_too_old_is_said_to_be(
 async def test_newer_ones_are_taken(server: ElasticsearchStandIn, client: Elasticsearch, number: str) -> None:
     server.version = {"number": number}
     assert (await client.check())["version"] == number
+
+
+@pytest.mark.parametrize("told", ["[]", "{}", '[{"epoch": "soon"}]', '[{"epoch": "-1"}]', '[{"epoch": "1"}, {"epoch": "2"}]'])
+async def test_a_clock_that_tells_no_time_is_no_clock(told: str) -> None:
+    with StandIn(lambda _: Reply(200, told.encode())) as server:
+        client = Elasticsearch(server.url, TraceIndices())
+        with pytest.raises(Unusable):
+            await client.clock()
+        await client.close()
 
 
 async def test_what_is_listed_are_closed_and_hidden_indices_too(server: ElasticsearchStandIn, client: Elasticsearch) -> None:

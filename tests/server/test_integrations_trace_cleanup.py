@@ -121,10 +121,13 @@ async def test_the_second_of_two_cleanups_at_once_is_refused(server: Elasticsear
     assert len(await work.entries()) == 1
 
 
-@pytest.mark.parametrize(("ours", "stores"), [(-86_400, 0.0), (0, -86_400.0)])
-async def test_the_earlier_of_two_clocks_says_which_day_it_is(ours: int, stores: float, server: ElasticsearchStandIn) -> None:
+@pytest.mark.parametrize(("ours", "stores", "elsewhere"), [(-86_400, 0.0, 0), (0, -86_400.0, 0), (0, 0.0, -86_400)])
+async def test_the_earliest_of_three_clocks_says_which_day_it_is(
+    ours: int, stores: float, elsewhere: int, server: ElasticsearchStandIn
+) -> None:
     store = MemoryStore()
     store.clock_ahead = stores
+    server.clock = int(NOON) + elsewhere
     async with following(store) as replica, cleanup_of(replica, server, NOON + ours) as cleanup:
         await until(lambda: replica.answers.ready)
         assert not (await cleanup.look(30)).removed

@@ -29,6 +29,8 @@ class ElasticsearchStandIn(StandIn):
         self.indices: dict[str, Kept] = {**dict.fromkeys(names, Kept()), **indices}
         self.data_streams: set[str] = set()
         self.version: dict[str, str] = {"number": "3.3.2", "distribution": "opensearch"}
+        self.clock = 4_000_000_000
+        """Far ahead, so that the other clocks count."""
         self.refused: dict[str, Reply] = {}
         """What is answered to the removal of an index, instead of removing it."""
         self.may_remove = threading.Event()
@@ -55,6 +57,8 @@ class ElasticsearchStandIn(StandIn):
                 return _json({"name": "stand-in", "cluster_name": "tests", "version": self.version})
             case "GET", ["_cluster", "health"]:
                 return _json({"status": "yellow"})
+            case "GET", ["_cat", "health"]:
+                return _json([{"epoch": str(self.clock)}])
             case "GET", ["_resolve", "index", expression]:
                 return _json(self._resolved(unquote(expression), wildcards))
             case "GET", ["_alias", alias]:
