@@ -1,6 +1,7 @@
 """Where a service should send its spans, as its record says it."""
 
 import re
+from ipaddress import IPv6Address
 from typing import Annotated
 
 import msgspec
@@ -44,7 +45,11 @@ class ExportConfiguration(Value, frozen=True, gc=False):
     zipkin: Exporter | None = None
 
 
-_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9._~%+=:,/-]*)?")
+_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:/(?:[A-Za-z0-9._~+=:,/-]|%[0-9A-Fa-f]{2})*)?"
+)
+"""Stricter than it need be: a service that is told an address that its SDK cannot read does not start."""
 
 
 def checked_endpoint(url: str) -> str:
@@ -56,7 +61,7 @@ def checked_endpoint(url: str) -> str:
     if "@" in url:
         raise ValueError("endpoint: must hold no user and no password: services are told it as it is")
     found = _URL.fullmatch(url)
-    if found is None or not 1 <= int(found["port"] or 1) <= 65535:
+    if found is None or not 1 <= int(found["port"] or 1) <= 65535 or not _is_ipv6(found["ipv6"] or "::"):
         raise ValueError(
             "endpoint: must be like http://host:4318, with a host, a port up to 65535, perhaps a path, and nothing after ? or #"
         )
@@ -65,3 +70,11 @@ def checked_endpoint(url: str) -> str:
         if url.endswith(path):
             raise ValueError(f"endpoint: must not end in {path}, which is added to it; remove that")
     return url
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True

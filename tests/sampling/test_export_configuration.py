@@ -46,10 +46,16 @@ NO_URLS = [
     "http://",
     "http:///x",
     "http://[::1",
+    "http://[::::]",
+    "http://a/%zz",
+    "http://a/%",
     "http://ü",
     "http://a\nOTEL_X=y",
 ]
-NO_URLS += [f"http://jaeger{rest}" for rest in ("?a=b", "#a", ":0", ":65536", ":x", " x", "/\n", "/ü", "/$(x)", "/'", "/a b")]
+NO_URLS += [
+    f"http://jaeger{rest}"
+    for rest in ("?a=b", "#a", ":0", ":65536", ":x", " x", "/\n", "/ü", "/$(x)", "/'", "/a b", "/%zz", "/%")
+]
 
 
 @pytest.mark.parametrize(
