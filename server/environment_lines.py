@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 _NAME = re.compile(r"OTEL_[A-Z_]+")
 
+_PATH_OF_A_COMMAND = re.compile("(^|:)=")
+"""For zsh: it puts the path of ``ls`` in place of an unquoted ``=ls``."""
+
 
 def environment_lines(variables: Mapping[str, str]) -> Sequence[str]:
     """One ``NAME=VALUE`` each: plain where nothing is special, else quoted.
@@ -25,5 +28,11 @@ def environment_lines(variables: Mapping[str, str]) -> Sequence[str]:
             raise ValueError(f"{name}: has control characters, which no line can hold")
         if set(value) & set("$\\") or ("'" in value and set(value) & set('"`')):
             raise ValueError(f"{name}: has $, \\ or several kinds of quotes, which readers of such lines take differently")
-        lines.append(f'{name}="{value}"' if "'" in value else f"{name}={shlex.quote(value)}")
+        if "'" in value:
+            quoted = f'"{value}"'
+        elif _PATH_OF_A_COMMAND.search(value):
+            quoted = f"'{value}'"
+        else:
+            quoted = shlex.quote(value)
+        lines.append(f"{name}={quoted}")
     return lines

@@ -39,6 +39,8 @@ NAMES += [
     "a=b",
     "a,b",
     "%41",
+    "=ls",
+    "a:=ls",
     "ü 漢",
 ]
 NAMES += ["'", '"', "''", "'; touch ran; '", '"; touch ran; "', "\u00a0", "a\u2028b", "a\u202eb", "true\u3000touch ran"]
@@ -95,6 +97,11 @@ def test_a_plain_value_has_no_quotes() -> None:
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://jaeger:4318/v1/traces",
     }
     assert environment_lines(plain) == [f"{name}={value}" for name, value in plain.items()]
+
+
+@pytest.mark.parametrize("name", ["=ls", "a:=ls"])
+def test_what_zsh_would_take_for_a_command_is_quoted(name: str) -> None:
+    assert environment_lines({"OTEL_SERVICE_NAME": name}) == [f"OTEL_SERVICE_NAME='{name}'"]
 
 
 @pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "OTEL_X;touch ran", "OTEL_X=1\nPATH", "", "OTEL_", "otel_x"])
