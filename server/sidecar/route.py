@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 from aiohttp import web
 
-from server.sidecar.errors import Problem, problem_response
+from server.sidecar.errors import Problem
 from server.sidecar.identity import Identity, Role
 from server.sidecar.parts import PARTS, Parts
 from server.sidecar.request_log import ACTOR
@@ -75,6 +75,8 @@ class Route(msgspec.Struct, Generic[QueryType, BodyType], frozen=True, kw_only=T
         Raises:
             Problem: and whatever else the handler raises, see ``errors.problem_middleware``.
         """
+        if not _expects_what_is_known(request):
+            raise Problem(417, "unknown-expectation", "Expect: only 100-continue is understood; remove it")
         authentication = request.app[PARTS].authentication
         identity = ANYBODY
         if self.role is not None:
@@ -106,10 +108,12 @@ def register(app: web.Application, routes: Routes) -> None:
         app.router.add_route(route.method, path, route.respond, expect_handler=_expect)
 
 
-async def _expect(request: web.Request) -> web.StreamResponse | None:
-    """Let a client go on that waits for that before it sends its body."""
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        return problem_response(Problem(417, "unknown-expectation", "Expect: only 100-continue is understood; remove it"))
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # As the library's own: the answer itself has not begun.
-    return None
+def _expects_what_is_known(request: web.Request) -> bool:
+    return request.headers.get("Expect", "100-continue").lower() == "100-continue"
+
+
+async def _expect(request: web.Request) -> None:
+    """Let a client go on that waits for that before it sends its body. Comes before the middlewares, so it refuses nothing."""
+    if _expects_what_is_known(request):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # As the library's own: the answer itself has not begun.

@@ -50,8 +50,10 @@ def test_what_a_client_makes_up_is_not_in_it(replica: Replica) -> None:
         ("GET", "/api/v1/config/services/made-up?cursor=made-up", 401, ("GET", "/api/v1/config/services/{service}")),
         ("GET", "/made-up", 404, ("GET", "none")),
         ("PROPFIND", "/actuator/health", 405, ("other", "none")),
+        ("GET", "/actuator/health", 417, ("GET", "/actuator/health")),
     ):
-        httpx.request(method, f"{replica.sidecar_url}{path}", headers={**headers, "X-Forwarded-For": "made, up"})
+        more = {"Expect": "made-up"} if status == 417 else {}
+        httpx.request(method, f"{replica.sidecar_url}{path}", headers={**headers, **more, "X-Forwarded-For": "made, up"})
         line = next_line(replica)
         assert (line["status"], line["level"], (line["method"], line["route"])) == (status, "INFO", known_as)
         assert (line["remote_addr"], "actor" in line) == ("127.0.0.1", False)
