@@ -16,6 +16,9 @@ OLDEST = (7, 9)
 
 LIST_SECONDS = 5.0
 
+LIST_LIMIT = 1024 * 1024
+"""Bytes of a list of indices: some thousands."""
+
 REMOVE_SECONDS = 15.0
 """A removal is a change of the cluster's state, which every node has to take: seconds where it is busy."""
 
@@ -108,7 +111,7 @@ class Elasticsearch:
     async def listing(self, pattern: str) -> Listing:
         """What there is under a name with one wildcard, closed and hidden indices too."""
         path = f"/_resolve/index/{segment(pattern)}?{_EVERYTHING}"
-        found = _read(await self._http.request("GET", path, seconds=LIST_SECONDS), _Resolved)
+        found = _read(await self._http.request("GET", path, seconds=LIST_SECONDS, limit=LIST_LIMIT), _Resolved)
         return Listing(
             [Index(one.name, one.aliases, one.data_stream) for one in found.indices],
             [one.name for one in found.aliases],
@@ -117,7 +120,9 @@ class Elasticsearch:
 
     async def write_index(self, alias: str) -> str | None:
         """The index that an alias writes to: the one that is said to be it, else the only one."""
-        answer = await self._http.request("GET", f"/_alias/{segment(alias)}", accepted=(200, 404), seconds=LIST_SECONDS)
+        answer = await self._http.request(
+            "GET", f"/_alias/{segment(alias)}", accepted=(200, 404), seconds=LIST_SECONDS, limit=LIST_LIMIT
+        )
         if answer.status == 404:
             return None
         found = _read(answer, dict[Name, _IndexOfAlias])

@@ -5,25 +5,36 @@ import base64
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
 
 SECONDS = 2.0
 """What a request may take in all: looking the name up, connecting, and the last byte of the answer."""
 
-LIMIT = 1024 * 1024
-"""Bytes of an answer. To decode as many takes some milliseconds, in which no poll is answered."""
+LIMIT = 64 * 1024
+"""Bytes of an answer. To decode as many takes up to some milliseconds, in which no poll is answered."""
+
+RECEIVED_BYTES = 16 * 1024
+"""What the kernel keeps of what another server sends: no more is taken apart at a time, while polls wait. Thousands of empty
+answers that came in at once were seen to hold the loop for a second."""
+
+KEPT_SECONDS = 1.0
+"""For how long a connection is used again: in one look, and never in the next. One that was idle for longer may be gone, closed
+at the other end or forgotten by a router between, and a request on it would fail where nothing is wrong."""
 
 SHOWN_CHARACTERS = 200
 """Of an answer that is told to people."""
+
+_NO_ROUTE = "say in TRACING_CONFIG_REGISTRY_ADDRESS how others reach this server; with TRACING_CONFIG_HOST=:: it takes IPv6 too"
 
 
 class Unusable(Exception):
@@ -43,13 +54,12 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
-    media_type: str
 
 
 class HttpClient:
     """Requests to one server. It follows no redirect, takes no cookie and no compressed body, and uses no proxy.
 
-    It has a thread of its own for names: a name server that hangs holds up nobody else.
+    A name server that hangs holds up nobody else.
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
@@ -62,19 +72,21 @@ class HttpClient:
         if parts.username is not None:
             given = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(given.encode()).decode()
+        self._trust = _trust() if parts.scheme == "https" else False
         self._session: aiohttp.ClientSession | None = None
         self._names = _Resolver()
 
     async def close(self) -> None:
-        """End its connections and its thread; the next request opens new ones."""
+        """End its connections; the next request opens new ones."""
         session, self._session = self._session, None
-        names, self._names = self._names, _Resolver()
         if session is not None:
             await session.close()
-        await names.close()
 
-    async def local_address(self) -> str:
+    async def local_address(self, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:
         """The address of this machine from which the server is reached, as the routes are now. Sends nothing to it.
+
+        Args:
+            family: of the address; AF_UNSPEC for any.
 
         Raises:
             Unusable: its name cannot be looked up, or no route leads there.
@@ -82,7 +94,7 @@ class HttpClient:
         parts = urlsplit(self.url)
         try:
             async with asyncio.timeout(SECONDS):
-                found = await self._names.resolve(parts.hostname or "", parts.port or 80)
+                found = await self._names.resolve(parts.hostname or "", parts.port or 80, family)
         except TimeoutError:
             raise Unusable(f"{self.url}: its name was not looked up within {SECONDS:g} s") from None
         except (OSError, ValueError):
@@ -91,7 +103,8 @@ class HttpClient:
             with suppress(OSError), socket.socket(place["family"], socket.SOCK_DGRAM) as probe:
                 probe.connect((place["host"], place["port"]))
                 return str(probe.getsockname()[0]).partition("%")[0]
-        raise Unusable(f"{self.url} cannot be used: no route leads there")
+        kind = "IPv4 " if family == socket.AF_INET else ""
+        raise Unusable(f"{self.url} cannot be used: no {kind}route leads there", _NO_ROUTE)
 
     async def request(
         self,
@@ -115,7 +128,7 @@ class HttpClient:
                 asyncio.timeout(seconds),
                 self._opened().request(method, self.url + path, data=body, headers=headers, allow_redirects=False) as response,
             ):
-                answer = Answer(response.status, await self._read(response, limit), response.content_type)
+                answer = Answer(response.status, await self._read(response, limit))
                 location = response.headers.get("Location")
         except TimeoutError:
             raise Unusable(f"{self.url} did not answer within {seconds:g} s") from None
@@ -141,9 +154,13 @@ class HttpClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            secure = self.url.startswith("https:")
             connector = aiohttp.TCPConnector(
-                resolver=self._names, limit=4, ssl=ssl.create_default_context() if secure else False, use_dns_cache=False
+                resolver=self._names,
+                limit=4,
+                ssl=self._trust,
+                use_dns_cache=False,
+                keepalive_timeout=KEPT_SECONDS,
+                socket_factory=_socket,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -155,24 +172,58 @@ class HttpClient:
         return self._session
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities of this machine. Made before polls are answered: to read them takes some 20 ms."""
+    return ssl.create_default_context()
+
+
+def _socket(address: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    opened = socket.socket(family, kind, protocol)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
+    return opened
+
+
 class _Resolver(AbstractResolver):
-    """Looks names up in a thread of its own, one at a time: the library's uses the threads of the whole process."""
+    """Looks the one name of a client up, once at a time: who asks meanwhile gets the same answer.
+
+    It does so in a thread that nobody waits for: those of an executor would hold up the end of the process.
+    """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="names")
+        self._found: asyncio.Future[list[ResolveResult] | Exception] | None = None
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._thread, look_up)
-        return [
-            ResolveResult(
-                hostname=host, host=str(place[0]), port=int(place[1]), family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
-            )
-            for kind, _, protocol, _, place in found
-        ]
+        if self._found is None or self._found.done():
+            self._found = asyncio.get_running_loop().create_future()
+            threading.Thread(target=_look_up, args=(host, self._found), name="names", daemon=True).start()
+        found = await asyncio.shield(self._found)
+        if isinstance(found, Exception):
+            raise found
+        wanted = [place for place in found if family in (socket.AF_UNSPEC, place["family"])]
+        return [ResolveResult({**place, "port": port}) for place in wanted]
 
     async def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        pass
+
+
+def _look_up(host: str, found: asyncio.Future[list[ResolveResult] | Exception]) -> None:
+    result: list[ResolveResult] | Exception
+    try:
+        result = [
+            ResolveResult(hostname=host, host=str(place[0]), port=0, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST)
+            for kind, _, protocol, _, place in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        ]
+    except (OSError, ValueError) as error:
+        result = error
+
+    def tell() -> None:
+        if not found.done():
+            found.set_result(result)
+
+    with suppress(RuntimeError):  # The loop is closed: nobody asks any more.
+        found.get_loop().call_soon_threadsafe(tell)
 
 
 def _reason(error: Exception) -> str:

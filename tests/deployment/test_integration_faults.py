@@ -11,7 +11,7 @@ import pytest
 
 from tests.deployment.poll_load import PollLoad
 from tests.e2e.replica import Replica
-from tests.services.http_stand_in import FAULTS, Reply, StandIn
+from tests.services.http_stand_in import FAULTS, Fault, Reply, StandIn
 from tests.waiting import eventually
 
 DEPENDENCIES = {
@@ -26,6 +26,8 @@ START_SECONDS = 15.0
 
 CHECKS = 3
 
+ALL: tuple[Fault, ...] = (*FAULTS, "interim")
+
 
 @pytest.fixture
 def faulty() -> Iterator[list[StandIn]]:
@@ -33,7 +35,7 @@ def faulty() -> Iterator[list[StandIn]]:
     with ExitStack() as stack:
         elsewhere = stack.enter_context(StandIn(lambda _: Reply(200, b"{}")))
         servers = []
-        for fault in FAULTS:
+        for fault in ALL:
             server = stack.enter_context(StandIn(lambda _: Reply(404)))
             server.fault, server.redirect_to = fault, elsewhere.url
             servers.append(server)
@@ -49,9 +51,9 @@ async def test_what_other_servers_do_touches_no_poll_no_write_and_no_start_and_i
         Replica(
             tmp_path / fault,
             TRACING_CONFIG_REGISTRY=registry,
-            **{variable: faulty[(first + place) % len(FAULTS)].url for place, variable in enumerate(DEPENDENCIES.values())},
+            **{variable: faulty[(first + place) % len(ALL)].url for place, variable in enumerate(DEPENDENCIES.values())},
         )
-        for first, fault in enumerate(FAULTS)
+        for first, fault in enumerate(ALL)
     ]
     with ExitStack() as stack:
         for replica in replicas:

@@ -8,12 +8,15 @@ from typing import Literal, NamedTuple, Self
 
 from tests.services.local_server import free_port
 
-Fault = Literal["hang", "error", "nonsense", "no-http", "redirect", "huge", "slow"]
+Fault = Literal["hang", "error", "nonsense", "no-http", "redirect", "huge", "slow", "interim"]
 """Accepts and never answers; 500; 200 with no JSON; bytes that are no HTTP; 307 to ``redirect_to``; a body of 1 GiB; a byte
-a tenth of a second."""
+a tenth of a second; 100 (Continue) without end."""
 
 FAULTS: tuple[Fault, ...] = ("hang", "error", "nonsense", "no-http", "redirect", "huge", "slow")
+"""All but the flood, which costs the one who takes it a processor."""
+
 MEBIBYTE = bytes(1024 * 1024)
+MANY_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000
 
 
 class Request(NamedTuple):
@@ -68,9 +71,12 @@ class StandIn:
             def log_message(self, *_: object) -> None:
                 pass
 
-            def _answer(self) -> None:
+            def handle(self) -> None:
                 with suppress(ConnectionError):
-                    stand_in._answer(self)
+                    super().handle()
+
+            def _answer(self) -> None:
+                stand_in._answer(self)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer  # noqa: N815 - the library's names
 
@@ -110,10 +116,16 @@ class StandIn:
             _send(handler, reply, extra)
             return
         handler.close_connection = True
+        self._misbehave(handler, fault)
+
+    def _misbehave(self, handler: BaseHTTPRequestHandler, fault: Fault | None) -> None:
         if fault == "hang":
             self._ending.wait(60)
         elif fault == "no-http":
             handler.wfile.write(b"\x00\xff SSH-2.0-garbage\r\n\r\n" * 10)
+        elif fault == "interim":
+            while not self._ending.is_set():
+                handler.wfile.write(MANY_INTERIM)
         elif fault == "slow":
             _head(handler, 200, "application/json", 1000)
             for _ in range(600):
