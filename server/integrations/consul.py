@@ -29,7 +29,7 @@ class Consul:
     async def register(self, instance: Instance) -> None:
         address = instance.address
         if address is None:
-            found = await self._client.local_address()
+            found = await self._client.local_address(instance.family)
             # An agent on this machine knows under which address others see it.
             address = "" if ip_address(found).is_loopback else found
         body = msgspec.json.encode(_document(instance, address))

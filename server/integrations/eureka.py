@@ -23,8 +23,8 @@ class Eureka:
         self.url = self._client.url
 
     async def register(self, instance: Instance) -> None:
-        host = instance.address or await self._client.local_address()
-        number = host if is_address(host) else await self._client.local_address()
+        host = instance.address or await self._client.local_address(instance.family)
+        number = host if is_address(host) else await self._client.local_address(instance.family)
         body = msgspec.json.encode({"instance": _document(instance, host, number)})
         await self._client.request("POST", f"/apps/{_APPLICATION}", body=body, accepted=(204,))
 

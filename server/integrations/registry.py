@@ -31,6 +31,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     """A name or an address; None: the one from which the registry is reached."""
 
+    family: socket.AddressFamily
+    """Of an address that is found out: AF_INET where this server listens on IPv4 alone, AF_UNSPEC for any."""
+
     port: int
     """Of the sidecar."""
 
@@ -77,6 +80,7 @@ def instance_of(settings: Settings, ports: Mapping[str, Sequence[int]] | None = 
     return Instance(
         id=f"{socket.gethostname()}:{APPLICATION}:{port}",
         address=settings.registry_address or (None if _is_every_address(settings.host) else settings.host),
+        family=socket.AF_INET if is_address(settings.host) and ip_address(settings.host).version == 4 else socket.AF_UNSPEC,
         port=port,
         secure=secure,
         metadata={

@@ -21,6 +21,7 @@ from server.surroundings import Surroundings
 from tests.services.consul_stand_in import ConsulStandIn
 from tests.services.eureka_stand_in import EurekaStandIn
 from tests.services.http_stand_in import FAULTS, Fault, Request, StandIn
+from tests.services.local_server import free_port
 from tests.waiting import until
 
 KINDS = (EurekaStandIn, ConsulStandIn)
@@ -268,6 +269,27 @@ async def test_the_address_is_the_given_one_else_that_of_the_host_else_the_one_f
     assert registered["hostName"] == host
     assert registered["healthCheckUrl"] == f"http://{host}:8093/actuator/health"
     assert registered["ipAddr"] == ("127.0.0.1" if host == "tracing.example.org" else host.strip("[]"))
+
+
+@pytest.mark.parametrize("kind", ["eureka", "consul"])
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"host": "::"}, "connection refused"),
+        ({"host": "0.0.0.0"}, "no IPv4 route leads there"),
+        ({"host": "0.0.0.0", "registry_address": "10.1.2.3"}, "connection refused"),
+    ],
+)
+async def test_who_listens_on_ipv4_alone_finds_out_no_address_of_ipv6(
+    kind: str, settings: dict[str, Any], problem: str
+) -> None:
+    surroundings = Surroundings(Settings(registry=kind, registry_url=f"http://[::1]:{free_port()}", **settings))
+    surroundings.announce(PORTS, lambda: True)
+    [registry] = surroundings.dependencies
+    await registry.look()
+    assert problem in str(registry.problem)
+    assert "TRACING_CONFIG_REGISTRY_ADDRESS" in registry.cure or "IPv4" not in problem
+    await surroundings.close()
 
 
 async def test_a_sidecar_with_tls_is_registered_as_such() -> None:
