@@ -17,8 +17,8 @@ from tests.services.consul import ConsulAgent
 from tests.services.eureka import EurekaServer
 from tests.waiting import eventually
 
-CRASHED_SECONDS = LEASE_SECONDS + 20
-"""When Eureka has surely dropped who never sent a heartbeat after registering; it looks every second."""
+CRASHED_SECONDS = 2 * LEASE_SECONDS + 20
+"""When Eureka has surely dropped who was killed: it counts the lease twice after a heartbeat, and looks every second."""
 
 
 @pytest.fixture(scope="module")
