@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from storage.regular_file import open_regular
+
 MIN_JWT_SECRET_BYTES = 32
 """As many as the output of the hash of HS256: what RFC 7518 asks for."""
 
@@ -190,7 +192,7 @@ def read_secret_file(path: Path) -> str:
         ValueError: it cannot be read, is empty, or is larger than MAX_SECRET_FILE_BYTES; the secret is not part of the message.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_SECRET_FILE_BYTES + 1)
         text = content.decode().strip()
     except OSError as error:

@@ -1,9 +1,6 @@
 """The PEM files behind a port with TLS, and what handshakes are made with from them."""
 
-import errno
-import os
 import ssl
-import stat
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sampling.pattern import Pattern
+from storage.regular_file import open_regular
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -79,7 +77,7 @@ def read_parts(files: TlsFiles) -> tuple[bytes, ...]:
     content = []
     for name, path in named:
         try:
-            with open(path, "rb", opener=_open_at_once) as file:
+            with open_regular(path) as file:
                 content.append(file.read(MAX_FILE_BYTES + 1))
         except OSError as error:
             cure = "let this user read it" if isinstance(error, PermissionError) else "name a PEM file"
@@ -87,15 +85,6 @@ def read_parts(files: TlsFiles) -> tuple[bytes, ...]:
         if len(content[-1]) > MAX_FILE_BYTES:
             raise CertificateError(f"{files.setting}_{name}: {path} has more than {MAX_FILE_BYTES} bytes; name a PEM file")
     return tuple(content)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Refuses what would keep a reader waiting, for ever perhaps: a pipe, a device."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:

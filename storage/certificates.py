@@ -1,7 +1,8 @@
 """Certificates of the servers that stores are reached at: their files are checked, their refusals explained."""
 
 import ssl
-from pathlib import Path
+
+from storage.regular_file import open_regular
 
 _HOST_MISMATCH, _ADDRESS_MISMATCH, _EXPIRED, _NOT_YET_VALID = 62, 64, 10, 9
 """OpenSSL's numbers of what is wrong with a certificate."""
@@ -59,7 +60,7 @@ def refusal(error: BaseException | None, authority: str) -> str | None:
 
 def _check_readable(parameter: str, path: str) -> None:
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             file.read(1)
     except OSError as error:
         raise ValueError(f"{parameter}: cannot read {path}: {error.strerror}; name a file that this user may read") from None

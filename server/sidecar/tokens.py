@@ -13,6 +13,7 @@ import msgspec
 
 from sampling.choices import with_choices
 from server.sidecar.identity import Identity, Role, identity_of
+from storage.regular_file import open_regular
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -74,7 +75,7 @@ def read_token_file(path: Path) -> list[TokenEntry]:
         ValueError: in one line, with the path and the entry; no hash and nothing that might be a token is part of it.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
