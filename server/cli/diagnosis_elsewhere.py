@@ -57,7 +57,8 @@ def checks_of_dependencies(surroundings: Surroundings, refused: Mapping[str, Set
     for name in (*KNOWN, *(name for name in there if name not in KNOWN)):
         if (dependency := there.get(name)) is None:
             setting = KNOWN[name]
-            yield Check(name, "-", setting, None, setting.removeprefix(PREFIX).lower() in refused)
+            wrong = {setting, f"{PREFIX}{name.upper()}_URL"} & {f"{PREFIX}{field.upper()}" for field in refused}
+            yield Check(name, "-", min(wrong, default=setting), None, refused=bool(wrong))
             continue
         yield Check(name, dependency.url, dependency.setting, partial(_dependency, dependency))
         target = surroundings.targets.get(name)
@@ -130,6 +131,8 @@ async def _server(settings: Settings) -> Seen:
         cure = f"`tracing-config serve` starts one; if one runs, {PREFIX}SIDECAR_PORT or {PREFIX}HOST is another here"
         if "certificate required" in str(error):
             cure = f"it asks for a certificate: name one that it takes in {CERT}, and its key in {KEY}"
+        elif settings.sidecar_tls_client_ca is not None:
+            cure = f"it takes only who shows a certificate: name one in {CERT}, and its key in {KEY}; else {cure}"
         raise Trouble(str(error), cure) from None
     for name in ("grpc_ports", "http_ports", "metrics_port"):
         ports = getattr(settings, name)

@@ -56,8 +56,10 @@ class Connection:
     def open_to_look(self) -> None:
         """Open a file that is there, so that nothing is made and nothing can be written through this connection."""
         self.close()
-        # Not ``mode=ro``: the last who leaves would leave the files of the write-ahead log behind.
-        self._sql = sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        # With ``ro`` the last who leaves leaves the files of the write-ahead log behind; with ``rw`` that one would merge into
+        # the file, and remove, what a server that was killed left there.
+        mode = "ro" if Path(f"{self.path}-wal").exists() else "rw"
+        self._sql = sqlite3.connect(f"{self.path.as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             self._sql.execute("PRAGMA query_only = ON")
             self._identity = _identity(self.path)

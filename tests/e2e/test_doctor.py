@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -206,6 +208,13 @@ def occupied(folder: Path) -> str:
 
 Made = Callable[[Path], str]
 
+
+def pipe(folder: Path) -> str:
+    file = folder / "pipe"
+    os.mkfifo(file)
+    return str(file)
+
+
 FAILURES: dict[str, tuple[str, str, str | Made, str]] = {
     # What is wrong: the row, the setting, its value, what is said.
     "a data folder that is a file": ("data folder", "DATA_DIR", occupied, "Not a directory"),
@@ -214,6 +223,8 @@ FAILURES: dict[str, tuple[str, str, str | Made, str]] = {
     "a tokens file that is none": ("tokens file", "TOKENS_FILE", tokens_for_all, ""),
     "no PostgreSQL": ("database", "DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/db", "Connect call failed"),
     "no address of one": ("database", "DATABASE_URL", "postgresql://u:hunter2@host:port/db", "must look like"),
+    "a pipe for a secret": ("settings", "REDIS_URL_FILE", pipe, "no regular file"),
+    "a pipe of tokens": ("tokens file", "TOKENS_FILE", pipe, "no regular file"),
     "no Redis": ("Redis", "REDIS_URL", "redis://:hunter2@127.0.0.1:1/0", "Connect call failed"),
     "no address of a Redis": ("Redis", "REDIS_URL", "redis://:hunter2@host:port/0", "must look like"),
     "no Jaeger": ("jaeger", "JAEGER_URL", "http://127.0.0.1:1", "connection refused"),
@@ -262,13 +273,14 @@ def test_settings_that_cannot_be_used_each_have_a_row_and_what_does_not_need_the
         "TRACING_CONFIG_ZIPKIN_URL": "http://u:hunter2@zipkin:9411",
         "TRACING_CONFIG_POLL_TLS_CERT": "/tls.crt",
         "TRACING_CONFIG_DRAIN_SECONDS": "soon",
+        "TRACING_CONFIG_REGISTRY_URL": "ftp://u:hunter2@registry",
         "TRACING_CONFIG_JAEGER_URL": jaeger.url,
     }
-    findings = examine({**nothing, **wrong}, code=1)
+    findings = examine({**nothing, **wrong, "TRACING_CONFIG_REGISTRY": "eureka"}, code=1)
     rows = [finding for finding in findings if finding["what"] == "settings"]
     assert {finding["where"] for finding in rows} == wrong.keys() - {"TRACING_CONFIG_JAEGER_URL"}
     assert all(finding["state"] == "failed" and finding["where"] in finding["cure"] for finding in rows)
-    for what in ("database", "zipkin", "certificate of polls"):
+    for what in ("database", "zipkin", "registry", "certificate of polls"):
         assert row(findings, what)["state"] == "not checked"
         assert row(findings, what)["cure"].startswith("correct TRACING_CONFIG_")
     assert row(findings, "jaeger")["state"] == "ok"
@@ -321,9 +333,17 @@ async def test_a_database_in_a_file_is_told_whether_a_server_has_it_open_or_not_
     await store.open()
     point = (await store.head()).point
     await look()
+    killed = tmp_path / "killed"
+    shutil.copytree(file.parent, killed)
     await store.close()
     assert list(file.parent.iterdir()) == [file]
     await look()
+    # What a server that was killed left in the write-ahead log stays there for the next one.
+    left = {name: (killed / name).read_bytes() for name in (file.name, f"{file.name}-wal")}
+    shutil.rmtree(file.parent)
+    killed.rename(file.parent)
+    await look()
+    assert {name: (file.parent / name).read_bytes() for name in left} == left
 
 
 def test_a_file_that_is_no_database_or_of_a_newer_program_is_told_and_stays_as_it_is(
