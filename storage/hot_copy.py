@@ -137,6 +137,19 @@ class HotCopy:
             raise StoreUnavailable(f"what answers at {self.address} is no Redis")
         return str(version)
 
+    async def obstacle(self) -> str | None:
+        """Why no copy can be written; None where nothing is known against it. Writes nothing."""
+        async with self._answering(QUESTION_SECONDS):
+            try:
+                told = await self._redis.info()
+            except NoPermissionError:
+                return None
+        if told.get("role") == "slave" and told.get("slave_read_only"):
+            return "it is a read-only replica"
+        if 0 < told.get("maxmemory", 0) < told.get("used_memory", 0) and told.get("maxmemory_policy") == "noeviction":
+            return "its memory is full, and it may evict nothing"
+        return None
+
     async def header(self) -> CopyHeader | None:
         async with self._answering(QUESTION_SECONDS), self._redis.pipeline() as pipeline:
             pipeline.getrange(KEY, 0, HEADER_BYTES - 1)

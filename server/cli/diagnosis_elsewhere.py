@@ -104,7 +104,10 @@ async def _store(product: str, place: str, look: Callable[[], Awaitable[Conditio
 
 async def _redis(hot_copy: "HotCopy", setting: str) -> Seen:
     try:
-        return Seen(f"version {await hot_copy.version()}")
+        version, obstacle = await hot_copy.version(), await hot_copy.obstacle()
+        if obstacle is not None:
+            raise Trouble(f"no copy can be written: {obstacle}", f"give it room, or name one that takes writes in {setting}")
+        return Seen(f"version {version}")
     except StoreError as error:
         problem = str(error).removeprefix(f"Redis at {hot_copy.address}: ")
         raise trouble_of(problem, f"see whether it is up, and {setting} right") from None

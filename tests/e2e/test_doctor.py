@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
+from redis import Redis
 from typer.testing import CliRunner
 
 from server.cli.commands import commands
@@ -372,6 +373,20 @@ def test_a_file_that_is_no_database_or_of_a_newer_program_is_told_and_stays_as_i
     file.write_bytes(b"certainly no database" * 100)
     found = look()
     assert (found["state"], "not a database" in found["result"]) == ("failed", True)
+
+
+def test_a_redis_that_takes_no_copy_is_told(nothing: dict[str, str], private_valkey: ValkeyServer) -> None:
+    def look() -> str:
+        found = row(examine({**nothing, "TRACING_CONFIG_REDIS_URL": private_valkey.url()}, code=1), "Redis")
+        assert (found["state"], "TRACING_CONFIG_REDIS_URL" in found["cure"]) == ("failed", True)
+        return str(found["result"])
+
+    with Redis.from_url(private_valkey.url()) as client:
+        client.config_set("maxmemory", 1)
+        assert "its memory is full" in look()
+        client.config_set("maxmemory", 0)
+        client.replicaof("127.0.0.1", str(closed_port()))
+        assert "a read-only replica" in look()
 
 
 def test_servers_that_hang_are_told_in_time_and_end_no_other_check(nothing: dict[str, str], zipkin: ZipkinStandIn) -> None:
