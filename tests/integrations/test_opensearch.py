@@ -1,17 +1,10 @@
 """The OpenSearch node that other tests lean on is a real one, and can what they need."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.services.opensearch import OpenSearchServer
-
-
-@pytest.fixture(scope="module")
-def opensearch() -> Iterator[OpenSearchServer]:
-    with OpenSearchServer() as server:
-        yield server
 
 
 def test_it_says_who_it_is(opensearch: OpenSearchServer) -> None:

@@ -21,12 +21,6 @@ CRASHED_SECONDS = 2 * LEASE_SECONDS + 20
 """When Eureka has surely dropped who was killed: it counts the lease twice after a heartbeat, and looks every second."""
 
 
-@pytest.fixture(scope="module")
-def eureka() -> Iterator[EurekaServer]:
-    with EurekaServer() as server:
-        yield server
-
-
 @pytest.fixture
 def consul() -> Iterator[ConsulAgent]:
     with ConsulAgent() as agent:

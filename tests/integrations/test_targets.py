@@ -3,12 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from server.integrations.dependency import Dependency
 from server.settings import read_settings
@@ -17,18 +14,6 @@ from tests.e2e.replica import ROOT, Replica
 from tests.services.jaeger import JaegerServer
 from tests.services.zipkin import ZipkinServer
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def zipkin() -> Iterator[ZipkinServer]:
-    with ZipkinServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def jaeger() -> Iterator[JaegerServer]:
-    with JaegerServer() as server:
-        yield server
 
 
 def has(server: ZipkinServer | JaegerServer, trace_id: str) -> bool:
