@@ -132,10 +132,9 @@ async def _server(settings: Settings) -> Seen:
             raise Trouble(f"it runs, but is not ready{_down(body)}", f"see the other rows, and {HEALTH} there")
     except NoAnswer as error:
         cure = f"`tracing-config serve` starts one; if one runs, {PREFIX}SIDECAR_PORT or {PREFIX}HOST is another here"
-        if "certificate required" in str(error):
+        # Who shows none is not always told so before the connection ends.
+        if settings.sidecar_tls_client_ca is not None and "refused" not in str(error):
             cure = f"it asks for a certificate: name one that it takes in {CERT}, and its key in {KEY}"
-        elif settings.sidecar_tls_client_ca is not None:
-            cure = f"it takes only who shows a certificate: name one in {CERT}, and its key in {KEY}; else {cure}"
         raise Trouble(str(error), cure) from None
     for name in ("grpc_ports", "http_ports", "metrics_port"):
         ports = getattr(settings, name)

@@ -421,6 +421,19 @@ def test_a_port_that_is_closed_and_what_is_no_such_server_are_told(
     assert "something else answers there: 404" in found["result"]
 
 
+def test_a_sidecar_that_asks_for_certificates_is_asked_with_one_or_the_cure_is_to_name_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    issued, ours = authority.server(tmp_path / "certs"), authority.client("doctor")
+    files = {"CERT": issued.cert, "KEY": issued.key, "CLIENT_CA": authority.file}
+    settings = {f"TRACING_CONFIG_SIDECAR_TLS_{name}": str(file) for name, file in files.items()}
+    shown = {"TRACING_CONFIG_CLIENT_CERT": str(ours.cert), "TRACING_CONFIG_CLIENT_KEY": str(ours.key)}
+    with Replica(tmp_path / "data", **settings) as running:
+        found = row(examine(running.environment, code=1), "server")
+        assert (found["state"], "TRACING_CONFIG_CLIENT_CERT" in found["cure"]) == ("failed", True)
+        assert row(examine({**running.environment, **shown}, code=0), "server")["state"] == "ok"
+    assert "`tracing-config serve`" in row(examine({**running.environment, **shown}, code=1), "server")["cure"]
+
+
 def test_a_server_that_is_not_ready_is_told_with_what_is_down(nothing: dict[str, str]) -> None:
     health = {"status": "DOWN", "components": {"db": {"status": "DOWN"}, "diskSpace": {"status": "UP"}}}
     answers = {"liveness": Reply(200), "readiness": Reply(503), "health": Reply(503, json.dumps(health).encode())}
