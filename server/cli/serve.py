@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import closing
 
 import uvloop
 
@@ -32,8 +33,7 @@ def run_server() -> int:
 
     try:
         settings = read_settings(os.environ)
-        configure_logs(settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with closing(configure_logs(settings.log_level)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run())
     except (SettingError, StrategiesFileError, CannotListen) as error:
         print(f"tracing-config: {error}", file=sys.stderr)

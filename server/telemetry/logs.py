@@ -2,18 +2,22 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
+from server.telemetry.log_writer import LogWriter
 
-def configure_logs(level: str) -> None:
+
+def configure_logs(level: str) -> LogWriter:
     """Send our events, and what libraries log through the standard library, to standard output as JSON.
+
+    Returns what writes them, to be closed at the end.
 
     Keys: ``@timestamp`` (UTC), ``level`` (upper case), ``message``, then what the event carries. ``level`` is the least
     that is written; libraries are held at WARNING.
     """
-    least = logging.getLevelName(level)
+    least, writer = logging.getLevelName(level), LogWriter(sys.stdout)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -25,7 +29,7 @@ def configure_logs(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", writer)),
         cache_logger_on_first_use=False,
     )
     # Its warnings are tracebacks of what the follower tells in a line.
@@ -33,6 +37,7 @@ def configure_logs(level: str) -> None:
     # A traceback for whatever bytes anybody sends; what fails in a handler is told by the sidecar itself.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(least, logging.WARNING), handlers=[_ToStructlog()], force=True)
+    return writer
 
 
 class _ToStructlog(logging.Handler):
