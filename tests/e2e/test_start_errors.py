@@ -1,5 +1,6 @@
 """What keeps the server from starting is one clear line, with the setting and the cure."""
 
+import asyncio
 import os
 import socket
 import sqlite3
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 
 from storage.postgres import PostgresStore
+from storage.snapshot_file import SnapshotFile
 from tests.e2e.replica import ROOT, Replica, strategies
 from tests.waiting import eventually
 
@@ -101,7 +103,8 @@ async def test_a_database_of_a_newer_version_ends_a_start_that_has_nothing_to_an
     await store.close()
     with Replica(tmp_path / "with-a-copy", TRACING_CONFIG_DATABASE_URL=postgres_url) as replica:
         assert replica.put_rate("checkout", 0.5).status_code == 200
-        await eventually(lambda: any((tmp_path / "with-a-copy").glob("snapshot-*")))
+        snapshot = SnapshotFile(tmp_path / "with-a-copy", store.address)
+        await eventually(lambda: _revision(snapshot) == 1)  # One of the empty store may be there before.
         replica.stop()
         connection = await asyncpg.connect(postgres_url)
         await connection.execute(NEWER)
@@ -116,6 +119,11 @@ async def test_a_database_of_a_newer_version_ends_a_start_that_has_nothing_to_an
         assert "start a newer version" in replica.health()["components"]["db"]["details"]["problem"]
         assert await connection.fetchval("SELECT count(*) FROM revisions") == before
         await connection.close()
+
+
+def _revision(snapshot: SnapshotFile) -> int | None:
+    header = asyncio.run(snapshot.header())
+    return None if header is None else header.point.revision
 
 
 def test_a_file_of_a_newer_version_is_named_by_its_folder(tmp_path: Path) -> None:
