@@ -112,6 +112,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, Source] = {}
     """By field; a field that is not here has its default."""
 
+    def variable(self, field: str) -> str:
+        """The variable that a setting was given in, or would be."""
+        source = self.sources.get(field)
+        return f"{PREFIX}{field.upper()}" if source is None else source.variable
+
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read and check every setting.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from server import setting_values
 from server.address_file import AddressFile
-from server.settings import PREFIX, SQLITE_FILE, SettingError, Settings
+from server.settings import SQLITE_FILE, SettingError, Settings
 from storage.history import LoggedStore
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Stores:
     @property
     def setting(self) -> str:
         """Which variable says where the database is."""
-        return self._variable("data_dir" if self._settings.database_url is None else "database_url")
+        return self._settings.variable("data_dir" if self._settings.database_url is None else "database_url")
 
     def _store(self) -> LoggedStore:
         settings = self._settings
@@ -55,7 +55,7 @@ class Stores:
         try:
             hot_copy = HotCopy(url)
         except ValueError as error:
-            raise SettingError(f"{self._variable('redis_url')}: {error}") from None
+            raise SettingError(f"{self._settings.variable('redis_url')}: {error}") from None
         self._follow_file("redis", "redis_url", url, setting_values.redis_url, hot_copy.use)
         return hot_copy
 
@@ -66,7 +66,3 @@ class Stores:
         source = self._settings.sources.get(field)
         if source is not None and source.file is not None:
             self.address_files[component] = AddressFile(source.variable, source.file, url, parse, use)
-
-    def _variable(self, field: str) -> str:
-        source = self._settings.sources.get(field)
-        return f"{PREFIX}{field.upper()}" if source is None else source.variable

@@ -30,7 +30,7 @@ HEALTH = "/actuator/health"
 def checks_of_stores(settings: Settings, refused: Mapping[str, SettingError]) -> Iterator[Check]:
     """The database and Redis."""
     yield _database(settings, refused)
-    setting, url = variable(settings, "redis_url"), settings.redis_url
+    setting, url = settings.variable("redis_url"), settings.redis_url
     if url is None:
         yield Check("Redis", "-", setting, None, "redis_url" in refused)
         return
@@ -67,7 +67,7 @@ def checks_of_dependencies(surroundings: Surroundings, refused: Mapping[str, Set
 
 
 def _database(settings: Settings, refused: Mapping[str, SettingError]) -> Check:
-    setting, url = variable(settings, "database_url"), settings.database_url
+    setting, url = settings.variable("database_url"), settings.database_url
     if "database_url" in refused:
         return Check("database", "-", setting, None, refused=True)
     if url is None:
@@ -186,9 +186,3 @@ async def _span(target: Target) -> Seen:
     except Unusable as error:
         raise Trouble(str(error), error.cure) from None
     return Seen(f"taken, trace {trace_id}", trace_id=trace_id)
-
-
-def variable(settings: Settings, field: str) -> str:
-    """The variable that a setting was given in."""
-    source = settings.sources.get(field)
-    return f"{PREFIX}{field.upper()}" if source is None else source.variable
