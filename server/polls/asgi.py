@@ -30,6 +30,12 @@ from server.polls.services import POLL
 
 RESTART_SECONDS = 1.0
 
+STREAMS_SECONDS = 1.0
+"""How long a stop waits for clients to take the end of their streams."""
+
+SETTLE_SECONDS = 0.02
+"""What h2corn has to note that a stream is over."""
+
 _log = structlog.get_logger()
 
 
@@ -84,6 +90,11 @@ class AsgiPollServer:
     async def stop(self) -> None:
         self._health.close()
         self._reflection.close()
+        if self._application.streams:
+            # h2corn 2.0.0 misses the end of a stream that comes together with its shutdown, and waits for its whole grace.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._application.streams_ended(), STREAMS_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)
         if self._server is not None:
             self._server.shutdown()
         # h2corn closes duplicates of its own; while ours were open, connections would come and wait in vain.

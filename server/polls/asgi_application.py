@@ -3,6 +3,7 @@
 A plain poll costs one ``receive``, messages that are built beforehand, and no object but the one with its answer.
 """
 
+import asyncio
 from urllib.parse import quote
 
 from h2corn import HTTPResponseStart, HTTPResponseTrailers, HTTPScope, Receive, ReceiveMessage, Scope, Send, SendMessage
@@ -11,7 +12,7 @@ from server.answers import Answers, BadPoll, NotReady
 from server.polls.asgi_services import ServicesApplication
 from server.polls.interface import MAX_BODY
 from server.polls.refusals import Refusal, method_not_allowed, refusal
-from server.polls.services import METHODS, POLL
+from server.polls.services import METHODS, POLL, STREAMS
 
 CONTENT_TYPE = b"content-type"
 CLOSE = (b"connection", b"close")
@@ -46,6 +47,9 @@ class Application:
         self._services = services
         self.leaving = False
         """Whether each answer over HTTP/1.1 ends its connection. HTTP/2 has a frame for that, sent at the stop."""
+        self.streams = 0
+        """How many answers are streams, right now."""
+        self._no_streams = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,12 +73,20 @@ class Application:
         else:
             await _refuse(send, method_not_allowed("GET, HEAD, POST" if scope["path"] in METHODS else "GET, HEAD"))
 
+    async def streams_ended(self) -> None:
+        """Wait for every answer that is a stream to be over."""
+        while self.streams:
+            self._no_streams.clear()
+            await self._no_streams.wait()
+
     async def _call(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         media_type = next((value for name, value in scope["headers"] if name == CONTENT_TYPE), b"")
         web = media_type.startswith(b"application/grpc-web")
         grpc = media_type.startswith(b"application/grpc")
         if grpc and not web and TRAILERS not in scope["extensions"]:
             await _fail(send, INTERNAL, "gRPC needs the request header te: trailers")
+        elif scope["path"] in STREAMS:
+            await self._stream(scope, receive, send)
         elif scope["path"] in METHODS:
             await self._other(scope, receive, send)
         elif grpc:
@@ -107,6 +119,15 @@ class Application:
             await send(GRPC_START)
             await send({"type": "http.response.body", "body": answer})
             await send(GRPC_OK)
+
+    async def _stream(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        self.streams += 1
+        try:
+            await self._other(scope, receive, send)
+        finally:
+            self.streams -= 1
+            if not self.streams:
+                self._no_streams.set()
 
     async def _other(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         # connectrpc breaks on a header that is no UTF-8; it needs none of those.

@@ -10,3 +10,5 @@ HEALTH_CHECK = f"/{HEALTH}/Check"
 HEALTH_WATCH = f"/{HEALTH}/Watch"
 REFLECT = f"/{REFLECTION}/ServerReflectionInfo"
 METHODS = (POLL, HEALTH_CHECK, HEALTH_WATCH, REFLECT)
+STREAMS = (HEALTH_WATCH, REFLECT)
+"""Those whose answers last until the client has enough, or the server stops."""

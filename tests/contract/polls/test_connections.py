@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 import grpc
 import h2.events
@@ -99,6 +100,30 @@ async def test_a_stop_tells_watching_clients_not_to_come_and_ends_every_stream(c
         assert await watch.read() == HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING)
         assert await watch.read() is grpc.aio.EOF
         assert await reflection.read() is grpc.aio.EOF
+
+
+async def test_a_stop_waits_for_none_of_many_clients_that_leave_their_streams_open(construct: Construct) -> None:
+    async with running(construct) as polls, AsyncExitStack() as connections:
+        own_connection = [("grpc.use_local_subchannel_pool", 1)]
+        streams = []
+        for _ in range(20):
+            channel = await connections.enter_async_context(polls.channel(own_connection))
+            streams.append(
+                channel.stream_stream(
+                    REFLECT,
+                    request_serializer=ServerReflectionRequest.SerializeToString,
+                    response_deserializer=ServerReflectionResponse.FromString,
+                )(timeout=SECONDS)
+            )
+            await streams[-1].write(ServerReflectionRequest(list_services=""))
+            assert await streams[-1].read() is not grpc.aio.EOF
+
+        started = time.monotonic()
+        await polls.server.stop()
+
+        assert time.monotonic() - started < SECONDS / 2
+        for stream in streams:
+            assert await stream.read() is grpc.aio.EOF
 
 
 async def test_polls_of_a_server_that_is_leaving_end_their_http1_connections_and_say_so(polls: Polls) -> None:
