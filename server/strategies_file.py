@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -12,6 +13,7 @@ from sampling.strategies_file import NO_FILE, StrategiesFile, StrategiesFileErro
 from sampling.strategies_file_reader import read_in_slices
 from server.settings import PREFIX
 from storage.pacing import paced
+from storage.regular_file import open_regular
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """A larger file is refused. (100,000 services with 30 operations each are half of it.)"""
@@ -25,17 +27,18 @@ LOGGED_WARNINGS = 5
 _log = structlog.get_logger()
 
 
-def load_bytes(path: Path) -> bytes:
-    """The content of a strategies file.
+def load_bytes(path: Path, *, pipes: bool = False) -> bytes:
+    """The content of a strategies file. A pipe is waited for only where that is asked for.
 
     Raises:
-        StrategiesFileError: it cannot be read, or is larger than MAX_FILE_BYTES.
+        StrategiesFileError: it cannot be read, is no regular file, or is larger than MAX_FILE_BYTES.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise StrategiesFileError(f"{path}: has {size} bytes; at most {MAX_FILE_BYTES} are read")
-        return path.read_bytes()
+        with path.open("rb") if pipes else open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_FILE_BYTES:
+                raise StrategiesFileError(f"{path}: has {size} bytes; at most {MAX_FILE_BYTES} are read")
+            return file.read()
     except OSError as error:
         raise StrategiesFileError(f"{path}: cannot be read: {error.strerror}; name a file that this user can read") from None
 

@@ -1,11 +1,9 @@
 """What the doctor does: one check after the other, each within a time limit, none of which can end the others."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from time import perf_counter
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -13,8 +11,6 @@ SECONDS = 10.0
 """For one check. Most have a shorter limit of their own."""
 
 State = Literal["ok", "failed", "off", "not checked"]
-
-Result = TypeVar("Result")
 
 
 class Trouble(Exception):
@@ -108,25 +104,3 @@ def trouble_of(message: str, cure: str) -> Trouble:
     """From a message of ours, which has the cure behind a semicolon where one is known; else ``cure``."""
     problem, _, known = message.partition("; ")
     return Trouble(problem, known or cure)
-
-
-async def aside(function: Callable[[], Result]) -> Result:
-    """Call what blocks, in a thread that ends with the process: a disk that hangs keeps nobody from the report."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    results: list[Result] = []
-    errors: list[Exception] = []
-
-    def call() -> None:
-        try:
-            results.append(function())
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            errors.append(error)
-        with suppress(RuntimeError):  # Nobody waits any more, and the loop is closed.
-            loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=call, daemon=True).start()
-    await ended.wait()
-    if errors:
-        raise errors[0]
-    return results[0]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from server.cli.diagnosis import Check, Seen, Trouble, aside, trouble_of
+from server.cli.diagnosis import Check, Seen, Trouble, trouble_of
 from server.cli.health import NoAnswer, ask, host_of
 from server.cli.trust import CERT, KEY
+from server.daemon_call import daemon_call
 from server.integrations.dependency import Dependency
 from server.integrations.http_client import Unusable
 from server.settings import PREFIX, SQLITE_FILE, SettingError, Settings
@@ -74,7 +75,7 @@ def _database(settings: Settings, refused: Mapping[str, SettingError]) -> Check:
         from storage.sqlite.condition import look as look_at_file  # noqa: PLC0415 - what the others do not need
 
         file, setting = (settings.data_dir / SQLITE_FILE).absolute(), f"{PREFIX}DATA_DIR"
-        read = partial(aside, partial(look_at_file, file))
+        read = partial(daemon_call, look_at_file, file)
         return Check("database", str(file), setting, partial(_store, "SQLite", str(file), read, setting))
     from storage.postgres.address import public_address  # noqa: PLC0415 - its driver
     from storage.postgres.condition import look  # noqa: PLC0415
@@ -123,12 +124,12 @@ async def _server(settings: Settings) -> Seen:
     if settings.sidecar_port == 0:
         raise Trouble("its port is a free one, which nobody else knows", f"give {PREFIX}SIDECAR_PORT a number")
     try:
-        status, _ = await aside(partial(ask, settings, f"{HEALTH}/liveness"))
+        status, _ = await daemon_call(ask, settings, f"{HEALTH}/liveness")
         if status != 200:
             raise Trouble(f"something else answers there: {status} to {HEALTH}/liveness", f"correct {PREFIX}SIDECAR_PORT")
-        status, _ = await aside(partial(ask, settings, f"{HEALTH}/readiness"))
+        status, _ = await daemon_call(ask, settings, f"{HEALTH}/readiness")
         if status != 200:
-            _, body = await aside(partial(ask, settings, HEALTH))
+            _, body = await daemon_call(ask, settings, HEALTH)
             raise Trouble(f"it runs, but is not ready{_down(body)}", f"see the other rows, and {HEALTH} there")
     except NoAnswer as error:
         cure = f"`tracing-config serve` starts one; if one runs, {PREFIX}SIDECAR_PORT or {PREFIX}HOST is another here"

@@ -10,8 +10,9 @@ from pathlib import Path
 from sampling.strategies_file import StrategiesFileError
 from sampling.strategies_file_reader import read_in_slices
 from server.certificates import POLLS, SIDECAR
-from server.cli.diagnosis import Check, Seen, Trouble, aside, trouble_of
+from server.cli.diagnosis import Check, Seen, Trouble, trouble_of
 from server.cli.output import counted
+from server.daemon_call import daemon_call
 from server.health import DISK_THRESHOLD_BYTES
 from server.settings import PREFIX, SettingError, Settings
 from server.sidecar.tokens import read_token_file
@@ -29,12 +30,12 @@ def checks_here(settings: Settings, refused: Mapping[str, SettingError]) -> Iter
     """Each with its row, also what is off. ``refused``: what is wrong with settings, by field."""
     yield from _settings(settings, refused)
     folder = settings.data_dir.absolute()
-    yield Check("data folder", str(folder), f"{PREFIX}DATA_DIR", partial(aside, partial(_data_folder, folder)))
+    yield Check("data folder", str(folder), f"{PREFIX}DATA_DIR", partial(daemon_call, _data_folder, folder))
     file = settings.strategies_file
     look = None if file is None else partial(_strategies_file, file)
     yield Check("strategies file", "-" if file is None else str(file), f"{PREFIX}STRATEGIES_FILE", look)
     tokens = settings.tokens_file
-    look = None if tokens is None else partial(aside, partial(_tokens_file, tokens))
+    look = None if tokens is None else partial(daemon_call, _tokens_file, tokens)
     yield Check("tokens file", "-" if tokens is None else str(tokens), f"{PREFIX}TOKENS_FILE", look)
     for use, kind in ((POLLS, "POLL"), (SIDECAR, "SIDECAR")):
         yield _certificate(settings, use, kind, refused)
@@ -73,7 +74,7 @@ def _data_folder(folder: Path) -> Seen:
 
 async def _strategies_file(path: Path) -> Seen:
     try:
-        data = await aside(partial(load_bytes, path))
+        data = await daemon_call(load_bytes, path)
         file = await paced(read_in_slices(data))
     except StrategiesFileError as error:
         raise trouble_of(
@@ -100,7 +101,7 @@ def _certificate(settings: Settings, use: str, kind: str, refused: Mapping[str, 
         is_refused = any(field.startswith(f"{kind.lower()}_tls_") for field in refused)
         return Check(what, "-", f"{setting}_CERT", None, is_refused)
     files = TlsFiles(setting, cert, key, client_ca, names)
-    return Check(what, str(cert), f"{setting}_CERT", partial(aside, partial(_read_certificate, files)))
+    return Check(what, str(cert), f"{setting}_CERT", partial(daemon_call, _read_certificate, files))
 
 
 def _read_certificate(files: TlsFiles) -> Seen:

@@ -51,7 +51,8 @@ def check_file(file: Path) -> FileCheck:
     try:
         if file.is_dir() or file.suffix in YAML_SUFFIXES:
             return _check(read_document(file))
-        content = sys.stdin.buffer.read() if str(file) == "-" else load_bytes(file)
+        # A shell's <(command) is a pipe.
+        content = sys.stdin.buffer.read() if str(file) == "-" else load_bytes(file, pipes=True)
         if str(file) == "-" and content.lstrip()[:1] not in (b"", b"{", b"["):
             return _check(read_document(file, content))
         return _check(Document(content, {}, ""))

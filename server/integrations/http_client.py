@@ -5,7 +5,6 @@ import base64
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
@@ -16,6 +15,8 @@ import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
+
+from server.daemon_call import daemon_call
 
 SECONDS = 2.0
 """What a request may take in all: looking the name up, connecting, and the last byte of the answer."""
@@ -186,19 +187,15 @@ def _socket(address: AddrInfoType) -> socket.socket:
 
 
 class _Resolver(AbstractResolver):
-    """Looks the one name of a client up, once at a time: who asks meanwhile gets the same answer.
-
-    It does so in a thread that nobody waits for: those of an executor would hold up the end of the process.
-    """
+    """Looks the one name of a client up, once at a time: who asks meanwhile gets the same answer."""
 
     def __init__(self) -> None:
-        self._found: asyncio.Future[list[ResolveResult] | Exception] | None = None
+        self._looking: asyncio.Task[list[ResolveResult] | Exception] | None = None
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        if self._found is None or self._found.done():
-            self._found = asyncio.get_running_loop().create_future()
-            threading.Thread(target=_look_up, args=(host, self._found), name="names", daemon=True).start()
-        found = await asyncio.shield(self._found)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(daemon_call(_look_up, host))
+        found = await asyncio.shield(self._looking)
         if isinstance(found, Exception):
             raise found
         wanted = [place for place in found if family in (socket.AF_UNSPEC, place["family"])]
@@ -208,22 +205,15 @@ class _Resolver(AbstractResolver):
         pass
 
 
-def _look_up(host: str, found: asyncio.Future[list[ResolveResult] | Exception]) -> None:
-    result: list[ResolveResult] | Exception
+def _look_up(host: str) -> list[ResolveResult] | Exception:
+    """An exception is returned: nobody may be waiting for it any more."""
     try:
-        result = [
+        return [
             ResolveResult(hostname=host, host=str(place[0]), port=0, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST)
             for kind, _, protocol, _, place in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         ]
     except (OSError, ValueError) as error:
-        result = error
-
-    def tell() -> None:
-        if not found.done():
-            found.set_result(result)
-
-    with suppress(RuntimeError):  # The loop is closed: nobody asks any more.
-        found.get_loop().call_soon_threadsafe(tell)
+        return error
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from time import perf_counter
 from typing import cast
 
 from aiohttp import hdrs, web
@@ -15,7 +14,7 @@ from server.sidecar.actuator import METRICS_ROUTES
 from server.sidecar.connection import OPTIONS, SECURITY_HEADERS, Connection
 from server.sidecar.errors import problem_middleware
 from server.sidecar.parts import PARTS, Parts
-from server.sidecar.request_log import method_of, request_log, route_of
+from server.sidecar.request_log import request_log
 from server.sidecar.route import register
 from server.sidecar.routes import ROUTES
 from server.tls_listener import Refusals, TlsListener
@@ -23,14 +22,12 @@ from server.tls_listener import Refusals, TlsListener
 GRACE_SECONDS = 5.0
 """How long requests in flight may take at a stop; the library waits twice as long for one that nobody reads."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 class Sidecar:
     """Listens on the two sockets it is given, until it is closed."""
 
     def __init__(self, parts: Parts) -> None:
-        self._api = web.Application(middlewares=[request_log, _measure, problem_middleware])
+        self._api = web.Application(middlewares=[request_log, problem_middleware])
         register(self._api, ROUTES)
         self._metrics = web.Application(middlewares=[request_log, problem_middleware])
         register(self._metrics, METRICS_ROUTES)
@@ -71,17 +68,6 @@ class Sidecar:
 
 async def _close(server: asyncio.Server) -> None:
     server.close()
-
-
-@web.middleware
-async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse:
-    started = perf_counter()
-    response = await handler(request)
-    metrics = request.app[PARTS].metrics
-    method, route = method_of(request), route_of(request)
-    metrics.request_seconds.labels(method, route).observe(perf_counter() - started)
-    metrics.requests.labels(method, route, str(response.status)).inc()
-    return response
 
 
 async def _security_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -1,4 +1,4 @@
-"""The line of the log that each request of the sidecar has."""
+"""What each request of the sidecar leaves behind: a line in the log, and a count and its time in the metrics."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -30,8 +30,12 @@ async def request_log(
     """
     started = perf_counter()
     response = await handler(request)
-    milliseconds = 1000 * (perf_counter() - started)
-    route = route_of(request)
+    seconds = perf_counter() - started
+    parts = request.app[PARTS]
+    method, route = _method(request), _route(request)
+    parts.metrics.request_seconds.labels(method, route).observe(seconds)
+    parts.metrics.requests.labels(method, route, str(response.status)).inc()
+    milliseconds = 1000 * seconds
     if response.status >= 500:
         level = logging.WARNING
     elif response.status < 400 and milliseconds < SLOW_MILLISECONDS and _is_routine(route):
@@ -42,22 +46,22 @@ async def request_log(
     _log.log(
         level,
         "a request was answered",
-        method=method_of(request),
+        method=method,
         route=route,
         status=response.status,
         response_time=round(milliseconds, 1),
-        remote_addr=client_address(request, request.app[PARTS].settings.trusted_proxies),
+        remote_addr=client_address(request, parts.settings.trusted_proxies),
         **({} if actor is None else {"actor": actor}),
     )
     return response
 
 
-def method_of(request: web.Request) -> str:
+def _method(request: web.Request) -> str:
     """One of a few: a method is whatever a client sends."""
     return request.method if request.method in hdrs.METH_ALL else "other"
 
 
-def route_of(request: web.Request) -> str:
+def _route(request: web.Request) -> str:
     """The path with its placeholders, or ``none``: a path is whatever a client sends."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "none"

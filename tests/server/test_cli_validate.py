@@ -54,6 +54,15 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     assert (result.exit_code, result.output) == (0, "1 service, no default, 0 warnings\n")
 
 
+def test_what_a_shell_passes_as_a_pipe_is_read() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        pipe.write(GOOD)
+        pipe.close()
+        result = CliRunner().invoke(app, ["validate", f"/dev/fd/{reading}"])
+    assert (result.exit_code, result.output) == (0, "1 service, no default, 0 warnings\n")
+
+
 def test_a_missing_file_is_one_line_and_ends_with_1(tmp_path: Path) -> None:
     path = tmp_path / "missing.json"
     result = CliRunner().invoke(app, ["validate", str(path)])

@@ -137,11 +137,12 @@ def too_large(path: Path) -> None:
         (lambda path: None, "cannot be read: No such file or directory; name a file that this user can read"),
         (lambda path: path.mkdir(), "cannot be read: Is a directory; name a file that this user can read"),
         (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links; name a file"),
+        (os.mkfifo, "cannot be read: it is no regular file; name a file that this user can read"),
         (lambda path: path.write_bytes(b'{"a":1,}'), "line 1, column 8: expecting a key in double quotes"),
         (lambda path: path.write_bytes(b""), "the file is empty; a file that configures nothing is {}"),
         (too_large, f"has {MAX_FILE_BYTES + 1} bytes; at most {MAX_FILE_BYTES} are read"),
     ],
-    ids=["missing", "folder", "endless link", "not JSON", "empty", "too large"],
+    ids=["missing", "folder", "endless link", "pipe", "not JSON", "empty", "too large"],
 )
 async def test_a_load_that_fails_names_the_setting_the_file_and_the_reason_in_one_line(
     tmp_path: Path, prepare: Callable[[Path], None], reason: str
