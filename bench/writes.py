@@ -26,6 +26,8 @@ IMPORTED = Fleet(100_000)
 class DurablePostgres(PostgresServer):
     """As the tests start it, but it waits for the disk, as in production."""
 
+    in_memory = False
+
     def command(self) -> list[str]:
         return [*super().command(), "--fsync=on", "--full_page_writes=on"]
 

@@ -1,5 +1,6 @@
 """The command ``tracing-config``; ``python -m server`` is the server."""
 
+import gc
 import sys
 
 INTERRUPTED = 130
@@ -16,6 +17,7 @@ def run(arguments: list[str]) -> None:
     try:
         if arguments == ["serve"]:
             # Not through the command line's library: the server would carry its 8 MB for ever.
+            gc.disable()  # As ``server.app`` does, until all is loaded: it would walk what is imported for 60 ms.
             from server.cli.serve import run_server  # noqa: PLC0415
 
             sys.exit(run_server())

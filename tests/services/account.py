@@ -13,6 +13,13 @@ from typing import Self
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
+MEMORY = Path("/dev/shm")
+"""Linux keeps files there in memory. A database of PostgreSQL is 300 files: to make them took 20 ms here, and 200 on a disk."""
+
+MEMORY_BYTES = 4 * 1024**3
+"""Of them so many must be free: those of containers often have 64 MB in all."""
+
+
 @dataclass(frozen=True)
 class Account:
     """A user, by its numbers."""
@@ -33,9 +40,11 @@ class Account:
         nobody = pwd.getpwnam("nobody")
         return cls(nobody.pw_uid, nobody.pw_gid)
 
-    def temporary_folder(self, name: str) -> Path:
-        """A new folder that is this user's, in the usual place or, where this user cannot enter that, in /tmp."""
-        usual = Path(tempfile.gettempdir()).resolve()
+    def temporary_folder(self, name: str, *, in_memory: bool = False) -> Path:
+        """A new folder that is this user's: in memory, where that is asked for and there is enough, else in the usual place or,
+        where this user cannot enter that, in /tmp.
+        """
+        usual = MEMORY if in_memory and _has_memory() else Path(tempfile.gettempdir()).resolve()
         foreign = self.user != os.geteuid()
         closed = foreign and not all(folder.stat().st_mode & 0o001 for folder in (usual, *usual.parents))
         folder = Path(tempfile.mkdtemp(prefix=f"tracing-config-{name}-", dir="/tmp" if closed else usual))
@@ -66,3 +75,7 @@ class Account:
             group=self.group if foreign else None,
             extra_groups=[] if foreign else None,
         )
+
+
+def _has_memory() -> bool:
+    return os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES

@@ -73,11 +73,13 @@ class LocalServer(ABC):
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
+    in_memory: ClassVar[bool] = False
+    """Whether its data may be kept in memory."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.port = free_port()
-        self.folder = account.temporary_folder(self.name)
+        self.folder = account.temporary_folder(self.name, in_memory=self.in_memory)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

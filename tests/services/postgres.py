@@ -40,6 +40,7 @@ class PostgresServer(LocalServer):
     """The wheel with its programs."""
 
     name: ClassVar[str] = "postgres"
+    in_memory: ClassVar[bool] = True
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # ends sessions instead of waiting for them
 
     def __init__(self) -> None:
