@@ -16,8 +16,8 @@ def run(arguments: list[str]) -> None:
     """Run one command, and end the process with its exit code."""
     try:
         if arguments == ["serve"]:
-            # Not through the command line's library: the server would carry its 8 MB for ever.
             gc.disable()  # As ``server.app`` does, until all is loaded: it would walk what is imported for 60 ms.
+            # Not through the command line's library: the server would carry its 8 MB for ever.
             from server.cli.serve import run_server  # noqa: PLC0415
 
             sys.exit(run_server())

@@ -54,7 +54,8 @@ class StandIn:
         self.redirect_to = "http://127.0.0.1:1/elsewhere"
         self.sent = 0
         """Bytes of bodies of the fault ``huge`` that clients took, or the kernel for them."""
-        self._ending = threading.Event()
+        self._ended = threading.Event()
+        """Of one run, from its start to its stop."""
         self._server: ThreadingHTTPServer | None = None
 
     @property
@@ -63,6 +64,7 @@ class StandIn:
 
     def start(self) -> None:
         stand_in = self
+        ended = self._ended = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -76,18 +78,18 @@ class StandIn:
                     super().handle()
 
             def _answer(self) -> None:
-                stand_in._answer(self)
+                stand_in._answer(self, ended)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer  # noqa: N815 - the library's names
 
-        self._ending.clear()
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening and end what hangs; open connections end with the next request on them."""
-        self._ending.set()
+        """Stop listening and end what hangs; open connections end with the next request on them, which nobody remembers."""
+        with self._one_at_a_time:
+            self._ended.set()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -100,14 +102,14 @@ class StandIn:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        if self._ending.is_set():
-            handler.close_connection = True
-            return
+    def _answer(self, handler: BaseHTTPRequestHandler, ended: threading.Event) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         request = Request(handler.command, handler.path, headers, body)
         with self._one_at_a_time:
+            if ended.is_set():
+                handler.close_connection = True
+                return
             self.requests.append(request)
             fault = self.fault
             reply = self._reply(request) if fault is None else _FAULTY.get(fault)
@@ -116,21 +118,21 @@ class StandIn:
             _send(handler, reply, extra)
             return
         handler.close_connection = True
-        self._misbehave(handler, fault)
+        self._misbehave(handler, fault, ended)
 
-    def _misbehave(self, handler: BaseHTTPRequestHandler, fault: Fault | None) -> None:
+    def _misbehave(self, handler: BaseHTTPRequestHandler, fault: Fault | None, ended: threading.Event) -> None:
         if fault == "hang":
-            self._ending.wait(60)
+            ended.wait(60)
         elif fault == "no-http":
             handler.wfile.write(b"\x00\xff SSH-2.0-garbage\r\n\r\n" * 10)
         elif fault == "interim":
-            while not self._ending.is_set():
+            while not ended.is_set():
                 handler.wfile.write(MANY_INTERIM)
         elif fault == "slow":
             _head(handler, 200, "application/json", 1000)
             for _ in range(600):
                 handler.wfile.write(b" ")
-                if self._ending.wait(0.1):
+                if ended.wait(0.1):
                     return
         else:
             _head(handler, 200, "application/json", 1024 * len(MEBIBYTE))
