@@ -12,6 +12,8 @@ from typing import Protocol
 import grpc
 import pytest
 import trustme
+from google.protobuf.message import Message
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from prometheus_client import CollectorRegistry, Counter
 
 from sampling.catalog import Catalog
@@ -119,6 +121,15 @@ async def call(channel: grpc.aio.Channel, method: str, message: bytes, compressi
 async def poll(channel: grpc.aio.Channel, name: str, compression: grpc.Compression | None = None) -> bytes:
     """The bytes of the answer that a real client gets for a service."""
     return await call(channel, POLL, SamplingStrategyParameters(serviceName=name).SerializeToString(), compression)
+
+
+def reflection(channel: grpc.aio.Channel) -> "grpc.aio.StreamStreamCall[Message, ServerReflectionResponse]":
+    """A stream of questions about what can be called, and their answers."""
+    return channel.stream_stream(
+        REFLECT,
+        request_serializer=ServerReflectionRequest.SerializeToString,
+        response_deserializer=ServerReflectionResponse.FromString,
+    )(timeout=SECONDS)
 
 
 async def failure(call: Awaitable[bytes]) -> tuple[grpc.StatusCode, str]:

@@ -8,12 +8,12 @@ import grpc
 import h2.events
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from server.listeners import CannotListen, open_listener
 from tests.contract.polls.raw_http1 import RawHttp1
 from tests.contract.polls.raw_http2 import RawHttp2, frame
-from tests.contract.polls.servers import POLL, REFLECT, SECONDS, SERVERS, WATCH, Construct, Polls, poll, running
+from tests.contract.polls.servers import POLL, SECONDS, SERVERS, WATCH, Construct, Polls, poll, reflection, running
 
 DEFAULT_BYTES = bytes.fromhex("120909fca9f1d24d62503f")
 
@@ -84,13 +84,9 @@ async def test_a_stop_tells_watching_clients_not_to_come_and_ends_every_stream(c
             request_serializer=HealthCheckRequest.SerializeToString,
             response_deserializer=HealthCheckResponse.FromString,
         )(HealthCheckRequest(), timeout=SECONDS)
-        reflection = channel.stream_stream(
-            REFLECT,
-            request_serializer=ServerReflectionRequest.SerializeToString,
-            response_deserializer=ServerReflectionResponse.FromString,
-        )(timeout=SECONDS)
-        await reflection.write(ServerReflectionRequest(list_services=""))
-        assert await reflection.read() is not grpc.aio.EOF
+        questions = reflection(channel)
+        await questions.write(ServerReflectionRequest(list_services=""))
+        assert await questions.read() is not grpc.aio.EOF
         assert await watch.read() == HealthCheckResponse(status=HealthCheckResponse.SERVING)
 
         started = time.monotonic()
@@ -99,7 +95,7 @@ async def test_a_stop_tells_watching_clients_not_to_come_and_ends_every_stream(c
         assert time.monotonic() - started < SECONDS / 2
         assert await watch.read() == HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING)
         assert await watch.read() is grpc.aio.EOF
-        assert await reflection.read() is grpc.aio.EOF
+        assert await questions.read() is grpc.aio.EOF
 
 
 async def test_a_stop_waits_for_none_of_many_clients_that_leave_their_streams_open(construct: Construct) -> None:
@@ -108,13 +104,7 @@ async def test_a_stop_waits_for_none_of_many_clients_that_leave_their_streams_op
         streams = []
         for _ in range(20):
             channel = await connections.enter_async_context(polls.channel(own_connection))
-            streams.append(
-                channel.stream_stream(
-                    REFLECT,
-                    request_serializer=ServerReflectionRequest.SerializeToString,
-                    response_deserializer=ServerReflectionResponse.FromString,
-                )(timeout=SECONDS)
-            )
+            streams.append(reflection(channel))
             await streams[-1].write(ServerReflectionRequest(list_services=""))
             assert await streams[-1].read() is not grpc.aio.EOF
 

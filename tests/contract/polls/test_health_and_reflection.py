@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from tests.contract.polls.raw_http2 import RawHttp2, frame
-from tests.contract.polls.servers import CHECK, REFLECT, SECONDS, WATCH, Polls, call, failure
+from tests.contract.polls.servers import CHECK, REFLECT, SECONDS, WATCH, Polls, call, failure, reflection
 
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
@@ -150,12 +150,7 @@ async def test_each_question_of_a_reflection_stream_gets_its_answer(
     polls: Polls, request_: ServerReflectionRequest, answer: str, error: int
 ) -> None:
     async with polls.channel() as channel:
-        reflect = channel.stream_stream(
-            REFLECT,
-            request_serializer=ServerReflectionRequest.SerializeToString,
-            response_deserializer=ServerReflectionResponse.FromString,
-        )
-        stream = reflect(timeout=SECONDS)
+        stream = reflection(channel)
         for _ in range(2):
             await stream.write(request_)
             response = await stream.read()
