@@ -32,7 +32,7 @@ GENERATED := sampling/pb/$(PROTO)_pb2.py sampling/pb/$(PROTO)_pb2.pyi
 # The virtual path makes imports land in our package; what is on the wire keeps the names of the .proto.
 PROTOC = PATH="$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Isampling/pb=proto sampling/pb/$(PROTO).proto
 
-.PHONY: help setup run test test-deployment test-integrations check format proto pins bench clean
+.PHONY: help setup run test test-deployment test-integrations test-operations check format proto pins bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,13 +46,16 @@ run: $(VENV)/.stamp-project ## Start the server (ARGS: options of `tracing-confi
 	@exec $(BIN)/tracing-config serve $(ARGS)
 
 test: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests (ARGS: options of pytest, like "-n 0 -x tests/storage")
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/deployment --ignore tests/integrations $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/deployment --ignore tests/integrations --ignore tests/operations $(ARGS)
 
 test-deployment: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests that take minutes: the image's build steps, rolling updates, ...
 	@$(BIN)/python -m pytest -n 0 tests/deployment $(ARGS)
 
 test-integrations: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the tests against real servers and SDKs in Java (JAEGER_BIN, CONSUL_BIN: real ones to run against)
 	@$(BIN)/python -m pytest -n 0 tests/integrations $(ARGS)
+
+test-operations: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Run the alerts and every command of the operations guide (needs promtool, psql, redis-cli, openssl)
+	@$(BIN)/python -m pytest -n 0 tests/operations $(ARGS)
 
 check: $(VENV)/.stamp-project $(VENV)/.stamp-dev ## Lint, types, allowed imports, Dockerfile, generated code is fresh
 	$(BIN)/ruff check .

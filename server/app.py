@@ -22,7 +22,8 @@ from server.health import Health
 from server.polls.interface import PollServer
 from server.ports import Ports
 from server.served import Served
-from server.settings import PREFIX, SettingError, Settings
+from server.setting_reader import SettingError
+from server.settings import PREFIX, Settings
 from server.sidecar.app import Sidecar
 from server.sidecar.auth import Authentication, admin_token_in
 from server.sidecar.parts import Parts

@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from server.settings import PREFIX, SettingError, Settings
+from server.setting_reader import SettingError
+from server.settings import PREFIX, Settings
 from server.tls_files import CertificateError, Leaf, TlsContent, TlsFiles, read_parts, read_tls_files
 
 LOOK_SECONDS = 1.0

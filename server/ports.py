@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from server.listeners import CannotListen, open_listener
-from server.settings import PREFIX, SettingError, Settings
+from server.setting_reader import SettingError
+from server.settings import PREFIX, Settings
 
 
 class Ports:

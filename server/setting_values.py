@@ -173,7 +173,9 @@ def claim(text: str) -> str:
 
 
 def log_level(text: str) -> str:
-    return one_of("DEBUG", "INFO", "WARNING", "ERROR")(text.upper())
+    """``WARN``, as the lines of the log have it, is taken for ``WARNING``, the name of the standard library."""
+    level = one_of("DEBUG", "INFO", "WARN", "WARNING", "ERROR")(text.upper())
+    return "WARNING" if level == "WARN" else level
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

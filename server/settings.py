@@ -4,15 +4,15 @@
 Kubernetes injects such names for a service called tracing-config.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from sampling.export_configuration import OTLP_PATH, ZIPKIN_PATH
 from server import setting_rules
 from server import setting_values as values_of
+from server.setting_reader import Reader, SettingError, Source
 
 PREFIX = setting_rules.PREFIX
 
@@ -20,22 +20,6 @@ SQLITE_FILE = "tracing-config.db"
 """In the data folder: the database, where no address names another."""
 
 MEBIBYTE = 1024 * 1024
-
-Parsed = TypeVar("Parsed")
-
-
-class SettingError(ValueError):
-    """Is raised for a setting that cannot be used; the message names the variable and the cure."""
-
-
-class Source(msgspec.Struct, frozen=True):
-    """Where the value of a setting came from, if it is not the default."""
-
-    variable: str
-    """As it was given: ``TRACING_CONFIG_HOST``, ``TRACING_CONFIG_ADMIN_TOKEN_FILE``."""
-
-    file: Path | None = None
-    """Of a secret that is kept in a file."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +92,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float = 0.0
     """Between readiness down and the first closed connection."""
 
+    health_details: str = "always"
+    """``authorized``: the components of health are for those with a token."""
+
+    disk_threshold_bytes: int = 10 * MEBIBYTE
+    """Less free space than this in the data folder is DOWN."""
+
     log_level: str = "INFO"
+    log_dir: Path | None = None
+    """The lines of the log go to files there too."""
+
     sources: Mapping[str, Source] = {}
     """By field; a field that is not here has its default."""
 
@@ -132,7 +125,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def examine_settings(environment: Mapping[str, str]) -> tuple[Settings, Mapping[str, SettingError]]:
     """Every setting that can be used, and what is wrong with the others, by field; these have their defaults."""
-    read = _Reader(environment)
+    read = Reader(environment)
     settings = Settings(
         host=read.value("HOST", str, "127.0.0.1"),
         grpc_ports=read.value("GRPC_PORTS", values_of.ports, (14250, 5779)),
@@ -173,6 +166,9 @@ def examine_settings(environment: Mapping[str, str]) -> tuple[Settings, Mapping[
         registry_address=read.value("REGISTRY_ADDRESS", values_of.host_name, None),
         import_max_bytes=read.value("IMPORT_MAX_BYTES", values_of.number_of("bytes", MEBIBYTE, 1024 * MEBIBYTE), 64 * MEBIBYTE),
         drain_seconds=read.value("DRAIN_SECONDS", values_of.seconds, 0.0),
+        health_details=read.value("HEALTH_DETAILS", values_of.one_of("always", "authorized"), "always"),
+        disk_threshold_bytes=read.value("DISK_THRESHOLD_BYTES", values_of.number_of("bytes", 0, 2**63 - 1), 10 * MEBIBYTE),
+        log_dir=read.value("LOG_DIR", Path, None),
         log_level=read.value("LOG_LEVEL", values_of.log_level, "INFO", prefix=""),
         sources=read.sources,
     )
@@ -193,7 +189,7 @@ class StoreSettings(msgspec.Struct, frozen=True):
 
 def read_store_settings(environment: Mapping[str, str]) -> StoreSettings:
     """Read and check where the store is, and nothing that only a server needs. Raises SettingError."""
-    read = _Reader(environment)
+    read = Reader(environment)
     settings = StoreSettings(
         data_dir=read.value("DATA_DIR", Path, Path("var")),
         database_url=read.secret("DATABASE_URL", values_of.database_url, None),
@@ -201,45 +197,3 @@ def read_store_settings(environment: Mapping[str, str]) -> StoreSettings:
     for error in read.refused.values():
         raise error
     return settings
-
-
-class _Reader:
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self.sources: dict[str, Source] = {}
-        self.refused: dict[str, SettingError] = {}
-        """By field, in the order in which they were read."""
-
-    def value(self, name: str, parse: Callable[[str], Parsed], default: Parsed, *, prefix: str = PREFIX) -> Parsed:
-        """What a variable says, or the default where it is refused.
-
-        An empty variable counts as not set: that is how compose files and manifests leave one out.
-        """
-        text = self._environment.get(prefix + name, "").strip()
-        if not text:
-            return default
-        try:
-            value = parse(text)
-        except ValueError as error:
-            return self._refuse(name, f"{prefix}{name}: {error}", default)
-        self.sources[name.lower()] = Source(prefix + name)
-        return value
-
-    def secret(self, name: str, parse: Callable[[str], Parsed], default: Parsed) -> Parsed:
-        """From the variable, or from the file that ``<NAME>_FILE`` names; its value is never part of a problem."""
-        path = self._environment.get(f"{PREFIX}{name}_FILE", "").strip()
-        if not path:
-            return self.value(name, parse, default)
-        if self._environment.get(PREFIX + name, "").strip():
-            return self._refuse(name, f"{PREFIX}{name}: is given as {PREFIX}{name}_FILE too; remove one of them", default)
-        source = Source(f"{PREFIX}{name}_FILE", Path(path))
-        try:
-            value = parse(values_of.read_secret_file(Path(path)))
-        except ValueError as error:
-            return self._refuse(name, f"{source.variable}: {error}", default)
-        self.sources[name.lower()] = source
-        return value
-
-    def _refuse(self, name: str, problem: str, default: Parsed) -> Parsed:
-        self.refused[name.lower()] = SettingError(problem)
-        return default

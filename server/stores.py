@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from server import setting_values
 from server.address_file import AddressFile
-from server.settings import SQLITE_FILE, SettingError, Settings
+from server.setting_reader import SettingError
+from server.settings import SQLITE_FILE, Settings
 from storage.history import LoggedStore
 
 if TYPE_CHECKING:

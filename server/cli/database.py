@@ -15,7 +15,8 @@ Result = TypeVar("Result")
 
 def database_of_settings() -> "Database":
     """The database that a server with the same settings would use. Raises Failed."""
-    from server.settings import PREFIX, SQLITE_FILE, SettingError, read_store_settings  # noqa: PLC0415
+    from server.setting_reader import SettingError  # noqa: PLC0415
+    from server.settings import PREFIX, SQLITE_FILE, read_store_settings  # noqa: PLC0415
 
     try:
         settings = read_store_settings(os.environ)

@@ -14,7 +14,8 @@ from server.cli.trust import CERT, KEY
 from server.daemon_call import daemon_call
 from server.integrations.dependency import Dependency
 from server.integrations.http_client import Unusable
-from server.settings import PREFIX, SQLITE_FILE, SettingError, Settings
+from server.setting_reader import SettingError
+from server.settings import PREFIX, SQLITE_FILE, Settings
 from server.surroundings import KNOWN, Surroundings, Target
 from storage.condition import Condition, program_schema
 from storage.errors import StoreError

@@ -14,7 +14,8 @@ from server.cli.diagnosis import Check, Seen, Trouble, trouble_of
 from server.cli.output import counted
 from server.daemon_call import daemon_call
 from server.health import DISK_THRESHOLD_BYTES
-from server.settings import PREFIX, SettingError, Settings
+from server.setting_reader import SettingError
+from server.settings import PREFIX, Settings
 from server.sidecar.tokens import read_token_file
 from server.strategies_file import load_bytes
 from server.tls_files import CertificateError, TlsFiles, read_tls_files

@@ -7,7 +7,8 @@ import sys
 
 from server.cli.failures import WrongUsage
 from server.cli.trust import show_certificate
-from server.settings import PREFIX, SettingError, Settings, read_settings
+from server.setting_reader import SettingError
+from server.settings import PREFIX, Settings, read_settings
 
 PATH = "/actuator/health/liveness"
 SECONDS = 4.0

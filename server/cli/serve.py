@@ -11,7 +11,8 @@ import uvloop
 from sampling.strategies_file import StrategiesFileError
 from server.app import serve
 from server.listeners import CannotListen
-from server.settings import SettingError, read_settings
+from server.setting_reader import SettingError
+from server.settings import read_settings
 from server.telemetry.logs import configure_logs
 
 

@@ -14,8 +14,9 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
+from server.setting_reader import SettingError
 from server.setting_values import admin_token, jwt_secrets, read_secret_file
-from server.settings import PREFIX, SettingError, Settings
+from server.settings import PREFIX, Settings
 from server.sidecar.client_address import client_address
 from server.sidecar.errors import Problem
 from server.sidecar.identity import ADMIN, Identity

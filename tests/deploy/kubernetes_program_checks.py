@@ -12,7 +12,8 @@ from server import tls_listener
 from server.cli.commands import commands
 from server.cli.file_check import check_file
 from server.polls import interface as polls
-from server.settings import SettingError, Settings, read_settings
+from server.setting_reader import SettingError
+from server.settings import Settings, read_settings
 from server.sidecar import app as sidecar
 from tests.deploy.kubernetes import Manifests, name_of, selects
 from tests.deploy.kubernetes_container import TOKEN, Container

@@ -8,7 +8,8 @@ import httpx
 import pytest
 import yaml
 
-from server.settings import SettingError, read_settings
+from server.setting_reader import SettingError
+from server.settings import read_settings
 from tests.deploy.kubernetes import COMPOSITIONS, FOLDER, Manifests, copy, render
 from tests.deploy.kubernetes_container import CERTIFICATE, SECRETS, Container
 from tests.e2e.certificates import Authority

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import PREFIX, SettingError, Settings, Source, examine_settings, read_settings
+from server.setting_reader import SettingError, Source
+from server.settings import PREFIX, Settings, examine_settings, read_settings
 
 SECRETS = f"{'a' * 32},{'b' * 40}"
 
