@@ -137,11 +137,16 @@ class Catalog:
             self.apply(some)
             yield
 
-    def advance(self, instant: float) -> bool:
-        """Move to another instant. True where the start or end of a window lies between, so answers may differ."""
+    @property
+    def next_boundary(self) -> float:
+        """When the next window opens or closes, in seconds since the epoch; infinite where none does."""
         if self._next_boundary is None:
             self._next_boundary = self._boundary_after(self.instant)
-        crossed = instant >= self._next_boundary or instant < self.instant
+        return self._next_boundary
+
+    def advance(self, instant: float) -> bool:
+        """Move to another instant. True where the start or end of a window lies between, so answers may differ."""
+        crossed = instant >= self.next_boundary or instant < self.instant
         self.instant = instant
         if crossed:
             self._next_boundary = None

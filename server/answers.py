@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -47,6 +47,19 @@ class NotReady(Exception):
         super().__init__("no configuration is loaded yet; keep your strategy and ask again")
 
 
+class CacheCounts(NamedTuple):
+    """What became of polls and of remembered names since the start."""
+
+    hits: int
+    """Polls that were answered from memory as it stood."""
+
+    misses: int
+    """Polls whose answer had to be made, and was put into memory."""
+
+    evictions: int
+    """Names that were let go to make room for others."""
+
+
 class Answers:
     """Answers to polls, kept by request bytes. One method for each form in which a request comes."""
 
@@ -67,6 +80,8 @@ class Answers:
         """Polls since the start, without those that the two counters below hold."""
         self._grpc_answered = 0
         self._http_answered = 0
+        self._misses = 0
+        self._evictions = 0
 
     @property
     def ready(self) -> bool:
@@ -79,6 +94,13 @@ class Answers:
         totals["grpc", "answered"] += self._grpc_answered
         totals["http", "answered"] += self._http_answered
         return totals
+
+    @property
+    def cache(self) -> CacheCounts:
+        """For the metrics. Hits are what is left of the answered polls: to count them would cost each one."""
+        polls = self.polls()
+        answered = polls["grpc", "answered"] + polls["http", "answered"]
+        return CacheCounts(answered - self._misses, self._misses, self._evictions)
 
     def names(self) -> list[str]:
         """The names that were polled lately: those whose answers are remembered."""
@@ -148,6 +170,7 @@ class Answers:
         catalog, polled = self._polled("grpc", name)
         if polled.framed is None:
             polled.framed = self._share(_frame(encode_protobuf(catalog.resolve(name))))
+            self._misses += 1
         polled.frames = _remember(self._by_frame, polled.frames, body, polled)
         self._grpc_answered += 1
         return polled.framed
@@ -156,6 +179,7 @@ class Answers:
         catalog, polled = self._polled("http", name)
         if polled.json is None:
             polled.json = self._share(encode_json(catalog.resolve(name)))
+            self._misses += 1
         polled.queries = _remember(self._by_query, polled.queries, query, polled)
         self._http_answered += 1
         return polled.json
@@ -201,6 +225,7 @@ class Answers:
                 ring[polled.name] = polled
             else:
                 self._forget(polled)
+                self._evictions += 1
 
     def _forget(self, polled: "_Polled") -> None:
         del self._by_name[polled.name]

@@ -50,7 +50,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     _allow_many_connections()
     gc.disable()  # Until everything is loaded: walking it again and again was seen to hold the loop for 50 ms.
     async with AsyncExitStack() as stack:
-        metrics = Metrics()
+        metrics = stack.enter_context(Metrics())
         authentication = Authentication(settings, _data_folder(settings), metrics.authentication_failures)
         authentication.load()
         certificates = load_certificates(settings)
@@ -95,6 +95,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             follower=follower,
             health=health,
             redis=probe is not None,
+            strategies_file=watch,
             registration=surroundings.registration,
             cleanup=surroundings.cleanup,
         )

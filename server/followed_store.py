@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from server.served import Served
 from storage.errors import StoreEmpty, StoreUnavailable, StoreUnusable
-from storage.interface import Committed, Head, Load, News, Point, Store, Terms, Write
+from storage.interface import Committed, Head, Load, News, Point, PoolState, Store, Terms, Write
 
 LAGGING = "the store is a standby that has not reached the served revision"
 
@@ -43,6 +43,11 @@ class FollowedStore:
     def address(self) -> str:
         """Names the database, without its secrets, by the address that is in use."""
         return self._store.address
+
+    @property
+    def pool(self) -> PoolState | None:
+        """As ``Store.pool``."""
+        return self._store.pool
 
     def open_again(self) -> None:
         """Before it is asked next: a backup of an older schema may have been restored, which opening brings up to date."""

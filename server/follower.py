@@ -2,16 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
 from time import monotonic, time
 
 import structlog
 
+from sampling.records import KINDS, Change, Kind
 from server.followed_store import LAGGING, FollowedStore
 from server.served import Served
 from storage.errors import ContentMismatch, StoreError, StoreUnavailable, StoreUnusable, WrongVersion
 from storage.interface import Committed, Head, Point, Store, Terms, Write
+from storage.pacing import paced
 
 TICK_SECONDS = 0.5
 """How often the head is asked for, give or take a fifth; NOTIFY only makes it sooner."""
@@ -64,6 +66,10 @@ class Follower:
         self._abandoned: Point | None = None
         self.histories_lost = 0
         self.mismatches = 0
+        self.reconnects = 0
+        """Times that the store was followed again after it could not be."""
+        self.writes: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        """Records that were committed here, deletions too."""
 
     @property
     def staleness(self) -> float:
@@ -93,6 +99,7 @@ class Follower:
                 async with asyncio.timeout(SERVED_SECONDS):
                     await self._served.take(head, committed.changes)
         self._wake.set()
+        await paced(self._count(committed.changes))
         return committed, await self._served.reached(head.point, deadline - monotonic())
 
     async def catch_up(self) -> None:
@@ -136,6 +143,12 @@ class Follower:
             await self.store.accept(store_id)
             await self._catch_up()
             self._succeeded()
+
+    def _count(self, changes: Sequence[Change]) -> Generator[None, None, None]:
+        for index, change in enumerate(changes):
+            self.writes[change.key.kind] += 1
+            if index % 1000 == 0:
+                yield
 
     def _check_is_followed(self) -> None:
         if self.store.foreign is not None or not self.store.is_open:
@@ -240,11 +253,12 @@ class Follower:
         self._failures = 0
         self._mismatch_since = None
         self.store.foreign = None
-        self._caught_up.set()
         if self.problem is not None:
+            self.reconnects += self._caught_up.is_set()
             self.problem = None
             point = self._served.point
             _log.info("the store is followed", store=self.store.name, at=point and str(point))
+        self._caught_up.set()
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -52,6 +53,8 @@ class StrategiesFileWatch:
         """What the file said when it could last be served."""
         self.problem: str | None = None
         """Why the file as it is now cannot be served; None while ``current`` is the file as it is now."""
+        self.loaded_at = 0.0
+        """When it was last read and could be served, in seconds since the epoch; 0 before the first time."""
         self.changed: Callable[[StrategiesFile], None] = _nobody
         """Is called with the new state after each good change."""
         self._version: tuple[int, ...] | None = None
@@ -70,7 +73,7 @@ class StrategiesFileWatch:
             self.current = await self._read(data)
         except StrategiesFileError as error:
             raise StrategiesFileError(f"{PREFIX}STRATEGIES_FILE: {error}") from None
-        self._log_loaded()
+        self._loaded()
 
     async def run(self) -> None:
         """Follow the file until cancelled. What cannot be served is logged once and leaves ``current`` as it is."""
@@ -127,7 +130,7 @@ class StrategiesFileWatch:
             self.current = file
             self.changed(file)
         self.problem = None
-        self._log_loaded()
+        self._loaded()
 
     async def _read(self, data: bytes) -> StrategiesFile:
         try:
@@ -139,7 +142,8 @@ class StrategiesFileWatch:
         self.problem = str(error)
         _log.error("the strategies file cannot be served; its last good state stays", reason=self.problem)
 
-    def _log_loaded(self) -> None:
+    def _loaded(self) -> None:
+        self.loaded_at = time.time()
         file = self.current
         _log.info(
             "the strategies file is loaded",

@@ -104,6 +104,18 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Commit a revision also where no record changes: an entry of the audit log for what is done outside the records."""
 
 
+class PoolState(msgspec.Struct, frozen=True):
+    """The connections that commit, at this moment."""
+
+    active: int
+    """In use by a commit."""
+
+    idle: int
+    maximum: int
+    pending: int
+    """Commits that wait for a connection."""
+
+
 class Load(Protocol):
     """A consistent view of everything, read in one repeatable-read transaction."""
 
@@ -130,6 +142,11 @@ class Store(Protocol):
     @property
     def address(self) -> str:
         """Names the database without its secrets. A snapshot is bound to what it is at the start."""
+        ...
+
+    @property
+    def pool(self) -> PoolState | None:
+        """The connections that commit; None for a store that needs none. Asks nobody."""
         ...
 
     async def open(self, *, create: bool = True) -> None:

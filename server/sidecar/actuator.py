@@ -7,7 +7,7 @@ from aiohttp import web
 
 from server.sidecar.configuration import json_response
 from server.sidecar.route import Call, Route, Routes, Text
-from server.telemetry.metrics import CONTENT_TYPE
+from server.telemetry.exposition import CONTENT_TYPE
 
 
 class HealthReport(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ async def readiness(call: Call[None, None]) -> web.Response:
 
 
 async def prometheus(call: Call[None, None]) -> web.Response:
-    return web.Response(body=call.parts.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    return web.Response(body=await call.parts.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 ROUTES: Routes = [

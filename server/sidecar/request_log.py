@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from server.sidecar.client_address import client_address
 from server.sidecar.parts import PARTS
+from server.telemetry.request_times import Request
 
 SLOW_MILLISECONDS = 1000.0
 """From here on a probe or scrape has a line too, as all else; the operations guide looks for such requests."""
@@ -33,8 +34,7 @@ async def request_log(
     seconds = perf_counter() - started
     parts = request.app[PARTS]
     method, route = _method(request), _route(request)
-    parts.metrics.request_seconds.labels(method, route).observe(seconds)
-    parts.metrics.requests.labels(method, route, str(response.status)).inc()
+    parts.metrics.requests.observe(Request(method, route, str(response.status)), seconds)
     milliseconds = 1000 * seconds
     if response.status >= 500:
         level = logging.WARNING

@@ -8,7 +8,7 @@ import asyncpg
 
 from storage.commit import BEFORE_DOUBT, Batch
 from storage.errors import OutcomeUnknown, OutOfScope, OwnedByAnother, PointMismatch, StoreError, StoreUnavailable
-from storage.interface import Committed
+from storage.interface import Committed, PoolState
 from storage.postgres.connection import (
     DRIVER_ERRORS,
     AnyConnection,
@@ -40,7 +40,17 @@ class Writer:
         self._connector, self._pool_min, self._pool_max = connector, pool_min, pool_max
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pending = 0
         self._is_closed = False
+
+    @property
+    def pool(self) -> PoolState:
+        """The state of its connections; those that are being made count as none yet."""
+        pool = self._pool
+        if pool is None:
+            return PoolState(0, 0, self._pool_max, self._pending)
+        idle = pool.get_idle_size()
+        return PoolState(pool.get_size() - idle, idle, self._pool_max, self._pending)
 
     async def open(self) -> "asyncpg.Pool[asyncpg.Record]":
         """The pool, connected on first use. Raises what the driver raises, and StoreUnavailable after ``close``."""
@@ -97,8 +107,12 @@ class Writer:
         """A connection of the pool. It goes back without a transaction, or closed."""
         with translated():
             async with asyncio.timeout_at(until):
-                pool = await self.open()
-                connection = await pool.acquire()
+                self._pending += 1
+                try:
+                    pool = await self.open()
+                    connection = await pool.acquire()
+                finally:
+                    self._pending -= 1
             try:
                 try:
                     yield connection

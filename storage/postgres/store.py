@@ -9,7 +9,7 @@ from sampling.records import Change
 from storage.commit import Batch
 from storage.errors import StoreUnavailable
 from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
-from storage.interface import Committed, Head, Load, News, Terms, Write
+from storage.interface import Committed, Head, Load, News, PoolState, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
 from storage.postgres.alone import alone
@@ -63,6 +63,10 @@ class PostgresStore:
     @property
     def address(self) -> str:
         return self._connector.address.public
+
+    @property
+    def pool(self) -> PoolState:
+        return PoolState(0, 0, self._pool_max, 0) if self._opened is None else self._opened.writer.pool
 
     async def use(self, url: str) -> None:
         """Reach the database by another address from now on, if it can be reached by it now.

@@ -46,6 +46,8 @@ class SqliteStore:
     """
 
     name = "SQLite"
+    pool = None
+    """Its one connection that commits is opened once."""
 
     def __init__(self, path: Path) -> None:
         self.address = f"sqlite://{path.absolute()}"

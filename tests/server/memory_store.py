@@ -17,6 +17,7 @@ class MemoryStore:
 
     name = "memory"
     address = "memory"
+    pool = None
 
     def __init__(self, store_id: str | None = None) -> None:
         self.store_id = store_id or secrets.token_hex(16)
