@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -26,7 +26,7 @@ Decoded = TypeVar("Decoded")
 
 class Query(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The query parameters of a path, one field each; one that is not known is refused, so that nobody believes it did
-    something."""
+    something. One whose type is a tuple may be given several times."""
 
 
 class PageQuery(Query, frozen=True):
@@ -55,19 +55,26 @@ def read_query(request: web.Request, query_type: type[Decoded] | None) -> Decode
         InvalidField: 400 for one that is unknown, repeated or cannot be taken.
     """
     known = () if query_type is None else msgspec.structs.fields(cast("type[Query]", query_type))
-    names = [field.encode_name for field in known]
-    for name in request.query:
-        if name not in names:
-            raise InvalidField(name, f"is no query parameter of this path, which has: {', '.join(names) or 'none'}", 400)
-        if len(request.query.getall(name)) > 1:
+    repeated = {field.encode_name: _may_be_repeated(field.type) for field in known}
+    given: dict[str, str | list[str]] = {}
+    for name in dict.fromkeys(request.query):
+        if name not in repeated:
+            raise InvalidField(name, f"is no query parameter of this path, which has: {', '.join(repeated) or 'none'}", 400)
+        values = request.query.getall(name)
+        if len(values) > 1 and not repeated[name]:
             raise InvalidField(name, "is given more than once", 400)
+        given[name] = values if repeated[name] else values[0]
     if query_type is None:
         return None
     try:
-        return msgspec.convert(dict(request.query), query_type, strict=False)
+        return msgspec.convert(given, query_type, strict=False)
     except ValueError as error:
         problem = invalid_record(with_choices(error, query_type))
         raise InvalidField(problem.field, problem.message, 400) from None
+
+
+def _may_be_repeated(field_type: Any) -> bool:
+    return get_origin(get_args(field_type)[0] if get_origin(field_type) is Annotated else field_type) is tuple
 
 
 async def read_body(request: web.Request, limit: int, seconds: float = BODY_SECONDS) -> bytes:

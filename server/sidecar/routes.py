@@ -11,6 +11,7 @@ from server.sidecar import (
     export_api,
     history_api,
     import_api,
+    metrics_api,
     policies_api,
     rollback_api,
     services_api,
@@ -35,6 +36,7 @@ ROUTES: Routes = [
     *admin_api.ROUTES,
     *traces_api.ROUTES,
     *actuator.ROUTES,
+    *metrics_api.ROUTES,
     *configprops.ROUTES,
 ]
 

@@ -126,6 +126,8 @@ def test_what_changes_something_needs_an_editor_and_only_health_metrics_and_the_
         "/actuator/health",
         "/actuator/health/liveness",
         "/actuator/health/readiness",
+        "/actuator/metrics",
+        "/actuator/metrics/{metric}",
         "/actuator/prometheus",
         "/api/v1/openapi.json",
     }

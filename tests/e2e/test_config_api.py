@@ -308,7 +308,7 @@ def test_requests_are_measured_by_route_and_status(replica: Replica) -> None:
     metrics = replica.metrics()
     route = 'route="/api/v1/config/services/{service}"'
     assert metrics[f'http_requests_total{{method="GET",{route},status="404"}}'] >= 1
-    assert metrics[f'http_request_duration_seconds_count{{method="GET",{route}}}'] >= 1
+    assert metrics[f'http_request_duration_seconds_count{{method="GET",{route},status="404"}}'] >= 1
 
 
 def test_a_window_is_the_same_in_every_zone(replica: Replica) -> None:

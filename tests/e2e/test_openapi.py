@@ -33,8 +33,12 @@ EXAMPLES = {GenerationMode.POSITIVE: 30, GenerationMode.NEGATIVE: 15}
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
-NAMES = {"service": ["checkout", "a/b", "in-file"], "name": ["batch", "no-health-checks"]}
-"""Names in paths, beside any others: those of the filled database."""
+NAMES = {
+    "service": ["checkout", "a/b", "in-file"],
+    "name": ["batch", "no-health-checks"],
+    "metric": ["cache.gets", "http.server.requests"],
+}
+"""Names in paths, beside any others: those of the filled database, and of metrics."""
 
 HALF = {"samplingStrategy": {"type": "probabilistic", "param": 0.5}}
 OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations() if isinstance(result, Ok)]
