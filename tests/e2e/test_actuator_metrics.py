@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.e2e.replica import PLAIN, Replica
+from tests.e2e.replica import PLAIN, Replica, strategies
 from tests.e2e.stores import replica_on
 from tests.waiting import eventually
 
@@ -42,7 +42,10 @@ HELD_BACK = 2
 @pytest.fixture(scope="module")
 def replica(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     folder = tmp_path_factory.mktemp("actuator-metrics")
-    with replica_on("postgres", folder, request, TRACING_CONFIG_DATABASE_POOL_MAX=str(POOL)) as replica:
+    file = folder / "strategies.json"
+    file.write_text(strategies(0.5))
+    settings = {"TRACING_CONFIG_DATABASE_POOL_MAX": str(POOL), "TRACING_CONFIG_STRATEGIES_FILE": str(file)}
+    with replica_on("postgres", folder, request, **settings) as replica:
         yield replica
 
 
@@ -149,10 +152,8 @@ def test_requests_are_counted_and_timed_by_each_tag_and_by_several_at_once(repli
     assert metrics[f"http_requests_total{{{labels}}}"] == count
     assert metrics[f"http_request_duration_seconds_count{{{labels}}}"] == count
     assert metrics[f"http_request_duration_seconds_sum{{{labels}}}"] == pytest.approx(total)
-    for bound in ("0.5", "+Inf"):  # The guide's alert asks for the first.
-        key = f'http_request_duration_seconds_bucket{{le="{bound}",{labels}}}'
-        assert 0 <= metrics[key] <= count
-    assert metrics[key] == count
+    buckets = {bound: metrics[f'http_request_duration_seconds_bucket{{le="{bound}",{labels}}}'] for bound in ("0.5", "+Inf")}
+    assert 0 <= buckets["0.5"] <= buckets["+Inf"] == count
 
     (rest,) = told(replica, "http.server.requests", uri, "method:GET", "status:404")["availableTags"]
     assert rest == {"tag": "outcome", "values": ["CLIENT_ERROR"]}
@@ -210,6 +211,21 @@ def test_what_is_written_here_is_counted_by_its_kind(replica: Replica) -> None:
     assert abs(boundary - time() - 3600) < 60
     assert replica.api("DELETE", "/boosts/counted").status_code == 200
     assert replica.metrics()["tracing_config_next_boundary_timestamp_seconds"] == float("inf")
+
+
+async def test_a_strategies_file_that_cannot_be_served_is_told_until_one_can(replica: Replica) -> None:
+    def reload() -> tuple[float, float]:
+        metrics, name = replica.metrics(), "tracing_config_strategies_file"
+        return metrics[f"{name}_reload_success"], metrics[f"{name}_last_reload_timestamp_seconds"]
+
+    file = Path(replica.environment["TRACING_CONFIG_STRATEGIES_FILE"])
+    success, loaded_at = await asyncio.to_thread(reload)
+    assert (success, time() - 600 < loaded_at < time()) == (1, True)
+    file.write_text("{")
+    await eventually(lambda: reload() == (0, loaded_at))
+    file.write_text(strategies(0.25))
+    await eventually(lambda: reload()[0] == 1)
+    assert loaded_at < (await asyncio.to_thread(reload))[1] < time()
 
 
 def test_the_served_commit_is_told_as_a_number(replica: Replica) -> None:

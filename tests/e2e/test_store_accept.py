@@ -95,6 +95,7 @@ async def test_an_accepted_store_is_followed_by_every_replica_and_takes_over_the
         assert refused(replica)
         assert names_the_command(replica)
         assert details(replica)["storeId"] == ours
+        assert replica.metrics()["tracing_config_foreign_store"] == 1
     assert validate(one)[1] == {"another-store"}
     wrong = admin(one, "POST", "/store/accept", json={"storeId": ours})
     assert (wrong.status_code, wrong.json()["storeId"], wrong.json()["servedStoreId"]) == (409, other, ours)

@@ -68,6 +68,25 @@ def test_an_answer_is_made_once_for_each_protocol() -> None:
     assert catalog.resolved == ["shop", "shop"]
 
 
+def test_a_poll_that_needs_its_answer_made_is_a_miss_and_any_other_a_hit() -> None:
+    catalog = Resolving(["shop"])
+    answers = serving(catalog)
+    for query in (b"service=shop", b"service=shop&x=1", b"service=shop", b"service=other", b"service="):
+        answers.json(query)
+    answers.framed(body("shop"))
+    answers.message(body("shop")[5:])
+    with pytest.raises(BadPoll):
+        answers.json(b"")
+    assert answers.cache == (3, 4, 0)
+    answers.serve(catalog, ["shop"])
+    answers.json(b"service=shop")
+    answers.json(b"service=other")
+    assert answers.cache == (4, 5, 0)
+    answers.serve(catalog)
+    answers.json(b"service=other")
+    assert answers.cache == (4, 6, 0)
+
+
 def test_a_message_without_its_frame_gets_the_answer_without_its_frame() -> None:
     answers = serving(Resolving(["shop"]))
 
@@ -133,6 +152,7 @@ def test_names_without_a_record_are_forgotten_when_there_are_too_many_the_longes
             answers.json(b"service=5000")
         assert number % 500 or len(answers.names()) <= STRANGERS + SPARE
 
+    assert answers.cache.evictions == 3 * STRANGERS - len(answers.names())
     assert "5000" not in catalog.resolved
     catalog.resolved.clear()
     answers.json(b"service=4999")

@@ -14,7 +14,7 @@ from server import follower as follower_module
 from server import served as served_module
 from server.answers import NotReady
 from storage.errors import StoreUnavailable, StoreUnusable
-from storage.interface import Load, Terms
+from storage.interface import Load, Terms, Write
 from tests.server.following import base_of, commit, following, put, service
 from tests.server.memory_store import MemoryStore
 from tests.waiting import until
@@ -125,6 +125,31 @@ async def test_answers_stay_while_the_store_is_away_and_writes_are_refused() -> 
         store.fail(None)
         await until(lambda: replica.follower.problem is None)
         assert replica.follower.staleness < staleness + 1
+
+
+async def test_each_time_that_the_store_is_followed_again_is_counted_and_the_first_is_not() -> None:
+    store = MemoryStore()
+    store.failure = StoreUnavailable("not yet there")
+    async with following(store) as replica:
+        for times in range(3):
+            await until(lambda: replica.follower.problem in ("not yet there", "gone"))
+            assert replica.follower.reconnects == max(0, times - 1)
+            store.fail(None)
+            await until(lambda: replica.follower.problem is None)
+            assert replica.follower.reconnects == times
+            store.fail(StoreUnavailable("gone"))
+
+
+async def test_what_is_committed_here_is_counted_by_its_kind_and_what_comes_from_elsewhere_is_not() -> None:
+    store = MemoryStore()
+    async with following(store) as replica:
+        await until(lambda: replica.answers.ready)
+        writes = [*(service(f"s{number}", 0.5) for number in range(2500)), Write(Key("boost", "s1"), None)]
+        await replica.follower.commit(writes, Terms(actor="t", reason=""))
+        assert replica.follower.writes == {"service": 2500, "policy": 0, "boost": 1}
+        point = await commit(store, service("a", 0.5))
+        await until(lambda: replica.served.point == point)
+        assert replica.follower.writes == {"service": 2500, "policy": 0, "boost": 1}
 
 
 async def test_without_base_and_store_polls_are_refused_until_the_store_comes() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -98,9 +99,11 @@ async def test_the_file_is_there_after_the_load(tmp_path: Path) -> None:
     path = tmp_path / "strategies.json"
     path.write_bytes(document("a", "b"))
     watch = StrategiesFileWatch(path)
-    assert watch.current is NO_FILE
+    assert (watch.current, watch.loaded_at) == (NO_FILE, 0)
+    before = time.time()
     with capture_logs() as logs:
         await watch.load()
+    assert before <= watch.loaded_at <= time.time()
     assert list(watch.current.services) == ["a", "b"]
     assert watch.problem is None
     assert logs == [
