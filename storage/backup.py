@@ -67,7 +67,8 @@ SERVICES = Table(
 POLICIES = Table("sampling_policies", ("name", *_RECORDS), "name", SERVICES.row)
 
 TABLES = (ACCEPTED, REVISIONS, CHANGES, SERVICES, POLICIES)
-"""All but ``store``, whose one row is the point, and ``schema_migrations``, which every database has of its own."""
+"""All but ``store``, whose one row is the point, and those that every database has of its own: ``schema_migrations``, and
+``backups``, which tells what is kept elsewhere."""
 
 TARGET = """
 SELECT store.store_id, head.revision, head.commit_id,
@@ -80,6 +81,25 @@ SET_POINT = """
 INSERT INTO store (only_row, store_id, revision) VALUES (true, $1, $2)
 ON CONFLICT (only_row) DO UPDATE SET store_id = excluded.store_id, revision = excluded.revision
 """
+
+KEPT_NOTES = 100
+"""So many backups are remembered, the newest."""
+
+NOTE = """
+INSERT INTO backups (made_at, place, revision, bytes)
+SELECT $1, $2, $3, $4 FROM store WHERE store_id = $5
+RETURNING revision
+"""
+
+FORGET_NOTES = f"""
+DELETE FROM backups
+WHERE made_at < (SELECT made_at FROM backups ORDER BY made_at DESC LIMIT 1 OFFSET {KEPT_NOTES - 1})
+"""  # noqa: S608 - a number of this module
+
+FORGET_ALL_NOTES = "DELETE FROM backups"
+
+RESTORED = "restored from it"
+"""In the place of where a backup is, in a database that was made from it."""
 
 ACCEPT = "INSERT INTO accepted_stores (store_id) VALUES ($1) ON CONFLICT DO NOTHING"
 
@@ -171,10 +191,20 @@ class Database(Protocol):
         """What is there, and its commit at the revision of a backup; None where no store is there. Changes nothing."""
         ...
 
+    async def note(self, manifest: Manifest, place: str, size: int) -> None:
+        """Remember that a backup was made whole, where it is (no secrets) and its bytes, for ``Measured.figures``.
+
+        Raises:
+            StoreUnavailable: it is a standby, or locked by a restore.
+            StoreUnusable: this user may not write there, or another store has taken the place of the one that was backed up.
+        """
+        ...
+
     async def restore(self, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
         """Replace everything by a backup, in one transaction: nobody ever sees a part of it.
 
-        The schema is brought up to date where it is older, and made where there is none. Stores that this database took
+        Of backups it knows the one that it is made from, and no other: those of what was there may be of commits that are
+        lost. The schema is brought up to date where it is older, and made where there is none. Stores that this database took
         the place of stay accepted, and one with another id that was there is accepted too: its replicas follow. They are
         told that there is news. ``agreed`` is called when nobody can commit any more, ``restored`` with so many rows at a time.
 
@@ -218,6 +248,12 @@ def only_over(expected: Point | None) -> Agreed:
             raise HeadMoved(point, expected)
 
     return check
+
+
+def check_noted(rows: Sequence[Any]) -> None:
+    """Whether ``NOTE`` has found the store that was backed up. Raises StoreUnusable."""
+    if not rows:
+        raise StoreUnusable("another store has taken the place of the one that was backed up")
 
 
 def check_restored(target: Target | None, manifest: Manifest) -> None:

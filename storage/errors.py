@@ -25,6 +25,10 @@ class WrongVersion(StoreUnusable):
     """Is raised when the program is too old for the database, or the database's server too old for the program."""
 
 
+class SchemaOutdated(StoreUnusable):
+    """Is raised when an older schema was put in place of the one that was opened: opening it again brings it up to date."""
+
+
 class StoreEmpty(StoreUnusable):
     """Is raised when there is a database without anything in it, and what is served comes from another."""
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from sampling.records import Key, Kind
+from storage.figures import Measured
 from storage.interface import Load, Point, Store
 
 LOGGED_BYTES = 8 * 1024 * 1024
@@ -122,5 +123,5 @@ class History(Protocol):
         ...
 
 
-class LoggedStore(Store, History, Protocol):
-    """A store that also tells of its past: what the composition root makes."""
+class LoggedStore(Store, History, Measured, Protocol):
+    """A store that also tells of its past and its figures: what the composition root makes."""

@@ -8,15 +8,21 @@ import asyncpg
 
 from storage.backup import (
     ACCEPT,
+    FORGET_ALL_NOTES,
+    FORGET_NOTES,
+    NOTE,
+    RESTORED,
     SET_POINT,
     TABLES,
     TARGET,
     Agreed,
     Backup,
     Dump,
+    Manifest,
     Row,
     Table,
     Target,
+    check_noted,
     check_restored,
     check_schema,
 )
@@ -46,7 +52,7 @@ _READ = f"{READ_LIMITS}; {_TIME}"
 _WRITE = f"{WRITE_LIMITS}; {_TIME}; SET LOCAL lock_timeout = '10s'"
 
 # Readers go on with what was there before; whoever commits waits.
-_NOBODY_COMMITS = "LOCK TABLE store, accepted_stores IN EXCLUSIVE MODE"
+_NOBODY_COMMITS = "LOCK TABLE store, accepted_stores, backups IN EXCLUSIVE MODE"
 
 _NEWS = f"ANALYZE {', '.join(table.name for table in TABLES)}; NOTIFY {CHANNEL}"
 
@@ -79,6 +85,14 @@ class PostgresDatabase:
                     return None
                 check_schema("postgres", known, older=True)
                 return await _target(connection, revision)
+
+    async def note(self, manifest: Manifest, place: str, size: int) -> None:
+        async with self._connected(writable=True) as connection:
+            with translated():
+                async with connection.transaction(isolation="read_committed"):
+                    await connection.execute(WRITE_LIMITS)
+                    await _note(connection, manifest, place, size)
+                    await connection.execute(FORGET_NOTES)
 
     async def restore(self, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
         async with self._connected(writable=True) as connection:
@@ -148,8 +162,16 @@ async def _replace(connection: Connection, backup: Backup, agreed: Agreed, resto
         accepted.append(before.point.store_id)
     await connection.executemany(ACCEPT, [(store_id,) for store_id in accepted])
     await connection.execute(SET_POINT, manifest.store_id, manifest.revision)
+    await connection.execute(FORGET_ALL_NOTES)
+    await _note(connection, manifest, RESTORED, None)
     check_restored(await _target(connection, manifest.revision), manifest)
     await connection.execute(_NEWS)
+
+
+async def _note(connection: Connection, manifest: Manifest, place: str, size: int | None) -> None:
+    """Raises what the driver raises, and as ``Database.note``."""
+    values = (manifest.created_at, place, manifest.revision, size, manifest.store_id)
+    check_noted(await connection.fetch(NOTE, *values))
 
 
 def _together(backup: Backup) -> Iterator[tuple[Table, Sequence[Row]]]:

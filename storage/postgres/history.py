@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sampling.records import Change, Key
 from storage.checksum import read_checksum
 from storage.errors import RevisionUnknown
+from storage.figures import Figures
 from storage.history import LOGGED_BYTES, Difference, Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Head, Load, Point
 from storage.log_rows import (
@@ -22,6 +23,7 @@ from storage.log_rows import (
     logged_query,
 )
 from storage.postgres.connection import Connection, Connector, translated
+from storage.postgres.figures import read_figures
 from storage.postgres.reader import chunks
 from storage.postgres.snapshots import Snapshots
 from storage.rows import RowsLoad, change_of
@@ -83,6 +85,11 @@ class LogReader:
             incomplete = await connection.fetch(INCOMPLETE, head.point.revision, limit)
             unlogged = await connection.fetch(UNLOGGED, head.point.revision, limit)
         return Flaws([number for (number,) in incomplete], [(Key(kind, name), number) for kind, name, number in unlogged])
+
+    async def figures(self) -> Figures:
+        """As ``Measured.figures``."""
+        async with self._asking() as (connection, head):
+            return await read_figures(connection, head)
 
     @asynccontextmanager
     async def state_at(self, revision: int) -> AsyncIterator[Load]:

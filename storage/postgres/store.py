@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sampling.records import Change
 from storage.commit import Batch
 from storage.errors import StoreUnavailable
+from storage.figures import Figures
 from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Committed, Head, Load, News, PoolState, Terms, Write
 from storage.migrate import migrations
@@ -155,6 +156,9 @@ class PostgresStore:
 
     async def flaws(self, limit: int) -> Flaws:
         return await self._parts().log.flaws(limit)
+
+    async def figures(self) -> Figures:
+        return await self._parts().log.figures()
 
     @asynccontextmanager
     async def state_at(self, revision: int) -> AsyncIterator[Load]:

@@ -1,6 +1,7 @@
 """An SQLite file as a whole, for backups. Calls block: it is for programs that do nothing else meanwhile."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -8,15 +9,21 @@ from pathlib import Path
 
 from storage.backup import (
     ACCEPT,
+    FORGET_ALL_NOTES,
+    FORGET_NOTES,
+    NOTE,
+    RESTORED,
     SET_POINT,
     TABLES,
     TARGET,
     Agreed,
     Backup,
     Dump,
+    Manifest,
     Row,
     Table,
     Target,
+    check_noted,
     check_restored,
     check_schema,
 )
@@ -71,6 +78,16 @@ class SqliteDatabase:
                 check_schema("sqlite", known, older=True)
                 return _target(connection, revision)
 
+    async def note(self, manifest: Manifest, place: str, size: int) -> None:
+        with translated(self._path), self._connected() as connection:
+            sql = connection.sql
+            sql.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+            sql.execute("BEGIN IMMEDIATE")
+            _note(sql, manifest, place, size)
+            sql.execute(FORGET_NOTES)
+            connection.check_in_place()
+            sql.execute("COMMIT")
+
     async def restore(self, backup: Backup, agreed: Agreed, restored: Callable[[int], object]) -> None:
         manifest = backup.manifest
         with translated(self._path):
@@ -96,6 +113,8 @@ class SqliteDatabase:
                     accepted.append((before.point.store_id,))
                 sql.executemany(ACCEPT, ({"1": store_id} for (store_id,) in accepted))
                 sql.execute(SET_POINT, {"1": manifest.store_id, "2": manifest.revision})
+                sql.execute(FORGET_ALL_NOTES)
+                _note(sql, manifest, RESTORED, None)
                 check_restored(_target(connection, manifest.revision), manifest)
                 connection.check_in_place()
                 sql.execute("COMMIT")
@@ -131,6 +150,11 @@ class _Dump:
 def _target(connection: Connection, revision: int) -> Target | None:
     row = connection.sql.execute(TARGET, {"1": revision}).fetchone()
     return Target(Point(*row[:3]), row[3]) if row else None
+
+
+def _note(sql: sqlite3.Connection, manifest: Manifest, place: str, size: int | None) -> None:
+    values = (_text(manifest.created_at), place, manifest.revision, size, manifest.store_id)
+    check_noted(sql.execute(NOTE, {str(number): value for number, value in enumerate(values, 1)}).fetchall())
 
 
 def _insert(table: Table) -> str:

@@ -12,12 +12,14 @@ from typing import ParamSpec, TypeVar
 from sampling.records import Change
 from storage.commit import BEFORE_DOUBT, SINGLE_SECONDS, Batch
 from storage.errors import OutcomeUnknown, StoreUnavailable
+from storage.figures import Figures
 from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Committed, Head, Load, News, Terms, Write
 from storage.migrate import migrations
 from storage.pacing import paced
 from storage.rows import EVERYTHING, RowsLoad
 from storage.sqlite.connection import Connection, translated
+from storage.sqlite.figures import read_figures
 from storage.sqlite.history import begin_state, read_differences, read_flaws, read_logged, read_revision
 from storage.sqlite.migrate import migrate
 from storage.sqlite.read import begin_snapshot, read_changes, read_chunk, read_head
@@ -128,6 +130,10 @@ class SqliteStore:
     async def flaws(self, limit: int) -> Flaws:
         async with self._asking() as (connection, head):
             return await self._run(self._asked, HISTORY_SECONDS, read_flaws, connection, head.point, limit)
+
+    async def figures(self) -> Figures:
+        async with self._asking() as (connection, head):
+            return await self._run(self._asked, HISTORY_SECONDS, read_figures, connection, head)
 
     @asynccontextmanager
     async def state_at(self, revision: int) -> AsyncIterator[Load]:

@@ -20,6 +20,7 @@ from server.validation import Validation
 from server.validation_policies import expired, never_winning
 from server.validation_report import Finding, Report
 from storage.errors import RevisionUnknown, StoreUnavailable
+from storage.figures import Figures
 from storage.history import Differences, Flaws, LoggedChange, Revision, Wanted
 from storage.interface import Copy, Load, Point
 from tests.sampling.generate import NAMES, NOW, policies
@@ -77,6 +78,9 @@ class LoggedMemoryStore(MemoryStore):
         raise NotImplementedError
 
     async def differences(self, before: int, after: int | None) -> Differences:
+        raise NotImplementedError
+
+    async def figures(self) -> Figures:
         raise NotImplementedError
 
 
