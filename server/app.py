@@ -17,10 +17,12 @@ from sampling.strategies_file import NO_FILE
 from server.answers import Answers
 from server.certificates import POLLS, SIDECAR, Certificate, load_certificates
 from server.copies import HOT_COPY_SECONDS, SNAPSHOT_SECONDS, CopyKeeper, RedisProbe, load_base
+from server.figures import StoreFigures
 from server.follower import PATIENCE_SECONDS, Follower
 from server.health import Health
 from server.polls.interface import PollServer
 from server.ports import Ports
+from server.self_poll import SelfPoll
 from server.served import Served
 from server.setting_reader import SettingError
 from server.settings import PREFIX, Settings
@@ -29,10 +31,12 @@ from server.sidecar.auth import Authentication, admin_token_in
 from server.sidecar.parts import Parts
 from server.stores import Stores
 from server.strategies_file import StrategiesFileWatch
-from server.surroundings import Surroundings
+from server.surroundings import Running, Surroundings
+from server.telemetry.growth import Growth
 from server.telemetry.metrics import Metrics
 from server.tls_listener import Refusals
 from server.validation import Validation
+from storage.figures import Measured
 from storage.interface import Copies
 from storage.snapshot_file import SnapshotFile
 
@@ -126,7 +130,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await sidecar.start(ports.sidecar[0], ports.metrics[0], certificates.get(SIDECAR))
         tasks.append(asyncio.create_task(_announce(served, follower, health, polls, ports.numbers())))
         surroundings.announce(ports.numbers(), lambda: health.ready)
-        tasks += [asyncio.create_task(_kept_running(one.run)) for one in surroundings.running]
+        measuring = _measuring(metrics, store, follower, polls=polls, answers=answers, health=health)
+        tasks += [asyncio.create_task(_kept_running(one.run)) for one in (*surroundings.running, *measuring)]
 
         await _stopped(stop, follower, stores.setting)
         await _drain(settings.drain_seconds, surroundings, health, polls)
@@ -185,6 +190,15 @@ def _poll_server(
     from server.polls.tls import TlsPollServer  # noqa: PLC0415
 
     return TlsPollServer(partial(construct, answers), ports.grpc, ports.http, certificate, refusals)
+
+
+def _measuring(
+    metrics: Metrics, store: Measured, follower: Follower, *, polls: PollServer, answers: Answers, health: Health
+) -> Sequence[Running]:
+    """What is asked for or tried out now and then, for the metrics only."""
+    figures = StoreFigures(store, follower)
+    metrics.registry.register(Growth(figures))
+    return figures, SelfPoll(metrics.registry, answers.own_name, lambda: health.ready, polls.own_addresses)
 
 
 async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:

@@ -49,6 +49,15 @@ def listen(listener: socket.socket) -> None:
         raise _cannot_listen(host, port, error) from None
 
 
+def own_address(listener: socket.socket) -> tuple[str, int] | str:
+    """Where this process reaches it: host and port, or a Unix socket's path."""
+    if listener.family == socket.AF_UNIX:
+        return str(listener.getsockname())
+    host, port = listener.getsockname()[:2]
+    # `::` takes IPv4 too, see ``open_listener``; and not every machine has IPv6 on its loopback.
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host, port
+
+
 def backlog() -> int:
     """How many connections may wait to be accepted: as many as the system allows, for clients that all start at once."""
     try:

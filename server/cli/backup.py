@@ -12,7 +12,7 @@ import typer
 
 from server.cli.database import database_of_settings, run
 from server.cli.failures import Failed
-from server.cli.output import counted, print_json, say
+from server.cli.output import counted, print_json, say, tell
 from server.cli.progress import Progress
 from server.cli.s3 import S3, SCHEME, Address
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="A backup: a file, or s3://bucket/folder/name.")]
+
+UNNOTED = (
+    "name a server that takes writes, and a user who may: `GRANT SELECT ON store; GRANT SELECT, INSERT, DELETE ON backups`; "
+    "or note it there yourself: `INSERT INTO backups (place) VALUES ('...')`"
+)
 
 commands = typer.Typer(name="backup", invoke_without_command=True)
 
@@ -40,7 +45,8 @@ def backup(
     """Write all records, revisions and changes into one file.
 
     They are read as of one moment, without holding up anybody, from the database that the server's settings name:
-    TRACING_CONFIG_DATABASE_URL, or TRACING_CONFIG_DATA_DIR for SQLite. S3 takes AWS's usual variables.
+    TRACING_CONFIG_DATABASE_URL, or TRACING_CONFIG_DATA_DIR for SQLite. S3 takes AWS's usual variables. The database notes
+    the backup, so that servers can tell how old the last one is.
     """
     if context.invoked_subcommand is not None:
         return
@@ -61,12 +67,24 @@ def backup(
                 raise Failed(f"{error}" if only_sent else f"{error}\nthe backup stays in {file}") from None
     stays = None if only_sent else str(file)
     sent = None if address is None else str(address)
+    noted = problem is None and _note(database, manifest, sent or file.name, size)
     if as_json:
-        print_json({**described(manifest), "file": stays, "uploaded": sent, "bytes": size})
+        print_json({**described(manifest), "file": stays, "uploaded": sent, "bytes": size, "noted": noted})
     else:
         say(f"{' and '.join(filter(None, (stays, sent)))}: {contents(manifest)}, {size / 1e6:.1f} MB")
     if problem:
         raise Failed(f"the backup is written, but {problem}; the database is so: `tracing-config validate` tells more")
+
+
+def _note(database: "Database", manifest: "Manifest", place: str, size: int) -> bool:
+    """Let servers tell how old the last backup is; whether that was possible. A backup is one without it too."""
+    try:
+        run(database.note(manifest, place, size), database)
+    except Failed as error:
+        tell(f"warning: the backup is made, but the database could not note it, so that servers take it for missing: {error}")
+        tell(f"  {UNNOTED}")
+        return False
+    return True
 
 
 @commands.command("verify", epilog="Example: tracing-config backup verify FILE")

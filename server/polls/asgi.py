@@ -3,14 +3,14 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
 from h2corn import Config, RequestPolicy, Server
 
 from server.answers import Answers
-from server.listeners import connections_limit, listen
+from server.listeners import connections_limit, listen, own_address
 from server.polls.asgi_application import Application
 from server.polls.asgi_services import Services, ServicesApplication
 from server.polls.health_service import HealthService
@@ -24,6 +24,7 @@ from server.polls.interface import (
     MAX_REQUEST_LINE,
     MAX_STREAMS,
     WRITE_SECONDS,
+    Address,
 )
 from server.polls.reflection_service import ReflectionService
 from server.polls.services import POLL
@@ -82,6 +83,9 @@ class AsgiPollServer:
             await asyncio.sleep(RESTART_SECONDS)
             with suppress(Exception):
                 await self._start_serving()
+
+    def own_addresses(self) -> Mapping[str, Address]:
+        return {"grpc": own_address(self._sockets[0]), "http": own_address(self._sockets[-1])}
 
     def set_serving(self, serving: bool) -> None:
         self._health.set_serving(serving)

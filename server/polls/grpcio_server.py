@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -11,10 +11,10 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from server.answers import Answers, BadPoll, NotReady
-from server.listeners import CannotListen
+from server.listeners import CannotListen, own_address
 from server.polls.health_service import HealthService
 from server.polls.http_aiohttp import HttpPolls
-from server.polls.interface import GRACE_SECONDS, MAX_BODY, MAX_HEAD, MAX_STREAMS
+from server.polls.interface import GRACE_SECONDS, MAX_BODY, MAX_HEAD, MAX_STREAMS, Address
 from server.polls.reflection_service import ReflectionService
 from server.polls.services import HEALTH_CHECK, HEALTH_WATCH, POLL, REFLECT
 
@@ -46,7 +46,7 @@ class GrpcioPollServer:
         http_sockets: Sequence[socket.socket],
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
-        self._grpc_sockets = grpc_sockets
+        self._grpc_sockets, self._http_sockets = grpc_sockets, http_sockets
         self._grace_seconds = grace_seconds
         self._health = HealthService()
         self._reflection = ReflectionService()
@@ -68,6 +68,9 @@ class GrpcioPollServer:
                 raise CannotListen(f"cannot listen on port {port} of {host}: another program listens there") from None
         await self._server.start()
         await self._http.start()
+
+    def own_addresses(self) -> Mapping[str, Address]:
+        return {"grpc": own_address(self._grpc_sockets[0]), "http": own_address(self._http_sockets[0])}
 
     def set_serving(self, serving: bool) -> None:
         self._health.set_serving(serving)

@@ -1,6 +1,10 @@
 """What every poll server is, and the limits that all of them keep."""
 
+from collections.abc import Mapping
 from typing import Protocol
+
+Address = tuple[str, int] | str
+"""Host and port, or the path of a Unix socket."""
 
 GRACE_SECONDS = 10.0
 """How long a stop waits, at most, for polls that are under way."""
@@ -42,6 +46,10 @@ class PollServer(Protocol):
         Raises:
             CannotListen: somebody else took a port in the meantime.
         """
+
+    def own_addresses(self) -> Mapping[str, Address]:
+        """Where this process itself polls over each protocol, ``grpc`` and ``http``: without TLS. Once it has started."""
+        ...
 
     def set_serving(self, serving: bool) -> None:
         """Tell clients whether to come here: those that ask for health, and, when told no, each HTTP/1.1 client by an answer

@@ -8,12 +8,12 @@ import asyncio
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from server.certificates import Certificate
 from server.listeners import CannotListen, connections_limit, listen
-from server.polls.interface import PollServer
+from server.polls.interface import Address, PollServer
 from server.polls.relay import DESCRIPTORS, Relays
 from server.tls_listener import Refusals, TlsListener
 
@@ -57,7 +57,7 @@ class TlsPollServer:
                 f"no private socket for polls over TLS can be made: {error.strerror or error}; name another folder in TMPDIR"
             ) from None
         for outer, behind in zip(self._sockets, self._behind, strict=True):
-            protocol = self._relays.to(f"/proc/self/fd/{behind}")
+            protocol = self._relays.to(_path(behind))
             self._listeners.append(TlsListener(outer, self._certificate, protocol, self._refusals))
             self._listeners[-1].start()
 
@@ -70,6 +70,10 @@ class TlsPollServer:
         await self._server.start()
         # They are reached through descriptors of their own: whoever clears the folder for temporary files does no harm.
         self._behind = [os.open(listener.getsockname(), os.O_PATH) for listener in (*grpc, *http)]
+
+    def own_addresses(self) -> Mapping[str, Address]:
+        """Behind the end of TLS: this server may have no certificate that it lets clients in by."""
+        return {"grpc": _path(self._behind[0]), "http": _path(self._behind[-1])}
 
     def set_serving(self, serving: bool) -> None:
         if self._server is not None:
@@ -85,6 +89,10 @@ class TlsPollServer:
         await self._relays.close()
         while self._behind:
             os.close(self._behind.pop())
+
+
+def _path(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _unix_listener(path: Path) -> socket.socket:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +79,10 @@ class SqliteDatabase:
                 return _target(connection, revision)
 
     async def note(self, manifest: Manifest, place: str, size: int) -> None:
-        with translated(self._path), self._connected() as connection:
+        with translated(self._path), ExitStack() as stack:
+            if not self._path.exists():  # It would be made.
+                raise StoreUnusable(f"{self._path}: there is no store any more")
+            connection = stack.enter_context(self._connected())
             sql = connection.sql
             sql.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
             sql.execute("BEGIN IMMEDIATE")

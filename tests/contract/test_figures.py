@@ -95,6 +95,19 @@ async def test_a_backup_of_another_store_is_not_noted(store: LoggedStore, whole:
     assert (await store.figures()).last_backup is None
 
 
+async def test_a_file_that_is_gone_is_not_made_again_to_note_its_backup(
+    store: LoggedStore, database: databases.Database, whole: Database, tmp_path: Path
+) -> None:
+    if not isinstance(database, databases.SqliteDatabase):
+        return
+    manifest = await back_up(whole, tmp_path / "backup")
+    await store.close()
+    database.path.unlink()
+    with pytest.raises(StoreUnusable, match="no store any more"):
+        await whole.note(manifest, "x", 1)
+    assert not database.path.exists()
+
+
 @pytest.mark.parametrize("schema", [2, 3])
 async def test_a_restored_store_knows_the_backup_that_it_is_made_from_and_no_other(
     store: LoggedStore, database: databases.Database, whole: Database, tmp_path: Path, schema: int
