@@ -1,4 +1,4 @@
-"""``python -m bench [polls|sizes|writes|imports|resolve|recovery ...]``: tables on stdout, progress on stderr."""
+"""``python -m bench [polls|sizes|writes|imports|resolve|recovery|scrapes ...]``: tables on stdout, progress on stderr."""
 
 import argparse
 import os
@@ -14,17 +14,20 @@ from bench.imports import imports
 from bench.polls import compare
 from bench.recovery import recovery
 from bench.resolve import resolve
+from bench.scrapes import scrapes
 from bench.sizes import sizes
 from bench.writes import writes
 
-PARTS = ("polls", "sizes", "writes", "imports", "resolve", "recovery")
+PARTS = ("polls", "sizes", "writes", "imports", "resolve", "recovery", "scrapes")
 
 
 def main() -> int:
     """Run the parts; the exit code: 1 where a server did not answer as it should, 2 where something is missing."""
     parser = argparse.ArgumentParser(prog="bench", description="What the server costs, beside what it compares with.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"some of: {', '.join(PARTS)}; all of them if none is named")
-    parser.add_argument("--rounds", type=int, default=15, help="how often polls are compared (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="how often polls are compared, and scrapes (default: %(default)s)"
+    )
     parser.add_argument(
         "--seconds", type=float, default=0.25, help="about how long each of their loads lasts (default: %(default)s)"
     )
@@ -65,6 +68,8 @@ def _run(part: str, folder: Path, rounds: int, seconds: float) -> None:
         table = imports(folder)
     elif part == "recovery":
         table = recovery(folder)
+    elif part == "scrapes":
+        table = scrapes(folder, rounds)
     else:
         table = resolve()
     print(table, flush=True)
