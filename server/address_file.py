@@ -28,8 +28,9 @@ class AddressFile:
         self, variable: str, path: Path, current: str, parse: Callable[[str], str], use: Callable[[str], Awaitable[None]]
     ) -> None:
         """``current`` is what is used already. ``parse`` raises ValueError, ``use`` that and StoreError, without any secret."""
-        self._variable, self._current, self._use = variable, current, use
-        self._wanted = current
+        self._variable, self._use = variable, use
+        self.current = self._wanted = current
+        """What is in use, with its secrets."""
         self._file = WatchedFile(variable, path, lambda path: parse(read_secret_file(path)), self._want)
         self._refused: str | None = None
         self._next_attempt = 0.0
@@ -46,7 +47,7 @@ class AddressFile:
             await asyncio.to_thread(self._file.load)
         while True:
             await asyncio.to_thread(self._file.reload)
-            if self._wanted == self._current:
+            if self._wanted == self.current:
                 self._refused = None
             elif monotonic() >= self._next_attempt:
                 await self._try(self._wanted)
@@ -64,5 +65,5 @@ class AddressFile:
                 self._refused = str(error)
                 _log.error("a new address does not work; the last one stays in use", setting=self._variable, reason=str(error))
             return
-        self._current, self._refused = address, None
+        self.current, self._refused = address, None
         _log.info("a new address is in use", setting=self._variable)

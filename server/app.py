@@ -16,12 +16,14 @@ import structlog
 from sampling.strategies_file import NO_FILE
 from server.answers import Answers
 from server.certificates import POLLS, SIDECAR, Certificate, load_certificates
-from server.copies import HOT_COPY_SECONDS, SNAPSHOT_SECONDS, CopyKeeper, RedisProbe, load_base
+from server.copies import HOT_COPY_SECONDS, SNAPSHOT_SECONDS, CopyKeeper, load_base
+from server.disk_space import DiskSpace
 from server.figures import StoreFigures
 from server.follower import PATIENCE_SECONDS, Follower
 from server.health import Health
 from server.polls.interface import PollServer
 from server.ports import Ports
+from server.redis_probe import RedisProbe
 from server.self_poll import SelfPoll
 from server.served import Served
 from server.setting_reader import SettingError
@@ -32,6 +34,7 @@ from server.sidecar.parts import Parts
 from server.stores import Stores
 from server.strategies_file import StrategiesFileWatch
 from server.surroundings import Running, Surroundings
+from server.telemetry.disk_metrics import DiskMetrics
 from server.telemetry.growth import Growth
 from server.telemetry.metrics import Metrics
 from server.tls_listener import Refusals
@@ -74,8 +77,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         if hot_copy is not None:
             stack.push_async_callback(hot_copy.close)
             copies["hot copy"] = hot_copy
-            keepers["hot copy"] = CopyKeeper("hot copy", hot_copy, served, HOT_COPY_SECONDS)
             probe = RedisProbe(hot_copy)
+            keepers["hot copy"] = CopyKeeper("hot copy", hot_copy, served, HOT_COPY_SECONDS, lambda: not probe.up)
         await load_base(copies, served)
 
         follower = Follower(store, served, lost=snapshot.rename_lost)
@@ -86,7 +89,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             served=served,
             follower=follower,
             store=store,
-            data_dir=settings.data_dir,
+            disk_space=DiskSpace(settings.data_dir, settings.disk_threshold_bytes),
             redis=probe,
             strategies_file=watch,
             certificates=tuple(certificates.values()),
@@ -103,8 +106,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             registration=surroundings.registration,
             cleanup=surroundings.cleanup,
         )
-        running = (follower, watch, probe, *keepers.values(), *stores.address_files.values(), *certificates.values())
-        tasks = [asyncio.create_task(_kept_running(one.run)) for one in running if one is not None]
+        metrics.registry.register(DiskMetrics(health.disk_space))
+        looking = (watch, probe, health.disk_space, *stores.address_files.values(), *certificates.values())
+        tasks = [
+            asyncio.create_task(_kept_running(one.run)) for one in (follower, *keepers.values(), *looking) if one is not None
+        ]
         stack.push_async_callback(_cancel, tasks)
 
         polls = _poll_server(settings, answers, ports, certificates.get(POLLS), Refusals(metrics.refused_handshakes))

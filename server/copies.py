@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
@@ -24,9 +23,6 @@ CHECK_SECONDS = 30.0
 
 RETRY_SECONDS = 5.0
 """Between two attempts to write a copy that could not be written."""
-
-PROBE_SECONDS = 5.0
-"""How often Redis is asked for its version, for health."""
 
 _log = structlog.get_logger()
 
@@ -67,11 +63,17 @@ async def _one_chunk(changes: Sequence[Change]) -> AsyncIterator[Sequence[Change
 class CopyKeeper:
     """Writes one copy whenever it is behind what is served, a random while after each change."""
 
-    def __init__(self, name: str, copies: Copies, served: Served, longest_wait: float) -> None:
+    def __init__(
+        self, name: str, copies: Copies, served: Served, longest_wait: float, is_away: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``is_away``: whether it is known, and in the log already, that the place of the copy does not answer."""
         self._name, self._copies, self._served, self._longest_wait = name, copies, served, longest_wait
+        self._is_away = is_away
         self._turn = asyncio.Lock()
         self.problem: str | None = None
         """Why the copy could not be kept lately; None while it can."""
+        self._failures = 0
+        self._told = False
 
     async def run(self) -> None:
         """Keep it until cancelled."""
@@ -84,9 +86,9 @@ class CopyKeeper:
             await asyncio.sleep(random.uniform(0, self._longest_wait))
             try:
                 kept = await self.bring_up_to_date()
-                self._tell(None)
+                self._succeeded()
             except StoreError as error:
-                self._tell(str(error))
+                self._failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def bring_up_to_date(self) -> Point | None:
@@ -112,57 +114,26 @@ class CopyKeeper:
                 if copy is None:
                     return "nothing is served yet"
                 if await self._copies.write(copy, accepted=self._served.accepted, again=True):
-                    self._tell(None)
+                    self._succeeded()
                     return None
                 header = await self._copies.header()
             except StoreError as error:
-                self._tell(str(error))
+                self._failed(error)
                 return str(error)
         if header is not None and header.point.store_id != copy.point.store_id:
             return f"there is the copy of another store, {header.point.store_id}; it stays"
         return "another replica has written a newer one meanwhile"
 
-    def _tell(self, problem: str | None) -> None:
-        if problem != self.problem:
-            self.problem = problem
-            if problem is None:
-                _log.info("a copy can be kept again", copy=self._name)
-            else:
-                _log.warning("a copy cannot be kept; nothing else is affected", copy=self._name, reason=problem)
+    def _succeeded(self) -> None:
+        self.problem, self._failures = None, 0
+        if self._told:
+            self._told = False
+            _log.info("a copy can be kept again", copy=self._name)
 
-
-class Versioned(Protocol):
-    """What tells its version, or that it does not answer."""
-
-    async def version(self) -> str: ...
-
-
-class RedisProbe:
-    """Whether Redis answers, for health and metrics."""
-
-    def __init__(self, redis: Versioned) -> None:
-        self._redis = redis
-        self.version: str | None = None
-        self.problem: str | None = "Redis has not answered yet"
-
-    @property
-    def up(self) -> bool:
-        return self.problem is None
-
-    async def run(self) -> None:
-        """Ask until cancelled."""
-        while True:
-            try:
-                self.version = await self._redis.version()
-                self._tell(None)
-            except StoreError as error:
-                self._tell(str(error))
-            await asyncio.sleep(PROBE_SECONDS)
-
-    def _tell(self, problem: str | None) -> None:
-        if problem != self.problem:
-            self.problem = problem
-            if problem is None:
-                _log.info("Redis answers", version=self.version)
-            else:
-                _log.warning("Redis does not answer; polls are not affected", reason=problem)
+    def _failed(self, error: StoreError) -> None:
+        self.problem = str(error)
+        self._failures += 1
+        # Not at once: that the place is away is found out, and told, meanwhile.
+        if self._failures > 1 and not self._told and not self._is_away():
+            self._told = True
+            _log.warning("a copy cannot be kept; nothing else is affected", copy=self._name, reason=self.problem)

@@ -61,6 +61,8 @@ class Follower:
         self._mismatch_since: float | None = None
         self.problem: str | None = "the store has not answered yet"
         """Why the store cannot be followed right now; None while it is."""
+        self._told: tuple[type[Exception], str | None] | None = None
+        """The kind of failure that the log has last told, since it could be followed."""
         self.gave_up = asyncio.Event()
         """Nothing is served, and the store is of a version that this program will never get anything from."""
         self._abandoned: Point | None = None
@@ -255,7 +257,7 @@ class Follower:
         self.store.foreign = None
         if self.problem is not None:
             self.reconnects += self._caught_up.is_set()
-            self.problem = None
+            self.problem = self._told = None
             point = self._served.point
             _log.info("the store is followed", store=self.store.name, at=point and str(point))
         self._caught_up.set()
@@ -265,8 +267,12 @@ class Follower:
         if isinstance(error, ContentMismatch):
             self.mismatches += 1
             self._mismatch_since = self._mismatch_since or monotonic()
-        if str(error) != self.problem:
-            self.problem = str(error)
+        self.problem = str(error)
+        # A server that stops, is away and starts again gives other reasons each time: health has the present one.
+        foreign = self.store.foreign
+        kind = type(error), None if foreign is None else foreign.store_id
+        if kind != self._told:
+            self._told = kind
             serving = "answers go on from memory" if self._served.published else "nothing can be answered yet"
             _log.error("the store cannot be followed", reason=str(error), address=self.store.address, effect=serving)
 

@@ -1,23 +1,21 @@
 """Is this process alive, is it ready for polls, and how are its parts: three questions, three answers."""
 
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from sampling.strategies_file import StrategiesFile
 from server.address_file import AddressFile
 from server.answers import Answers
 from server.certificates import Certificate
-from server.copies import RedisProbe
+from server.disk_space import DiskSpace
 from server.follower import Follower
 from server.integrations.dependency import Dependency
+from server.redis_probe import RedisProbe
 from server.served import Served
 from server.strategies_file import StrategiesFileWatch
 from storage.interface import Store
-
-DISK_THRESHOLD_BYTES = 10 * 1024 * 1024
-"""Less free space than this in the data folder is DOWN (the operations guide's threshold)."""
 
 CLOCK_OFFSET_SECONDS = 1.0
 """A larger difference between the store's clock and ours is said: windows open and close by clocks."""
@@ -33,7 +31,7 @@ class Health:
         served: Served,
         follower: Follower,
         store: Store,
-        data_dir: Path,
+        disk_space: DiskSpace,
         redis: RedisProbe | None,
         strategies_file: StrategiesFileWatch | None,
         certificates: Sequence[Certificate],
@@ -42,12 +40,19 @@ class Health:
     ) -> None:
         """``address_files`` by the component that is reached by them, ``db`` or ``redis``."""
         self._answers, self._served, self._follower, self._store = answers, served, follower, store
-        self._data_dir, self._redis, self._strategies_file = data_dir, redis, strategies_file
+        self.disk_space, self._redis, self._strategies_file = disk_space, redis, strategies_file
         self.certificates = certificates
-        self._address_files = address_files
+        self.address_files = address_files
         self.dependencies = dependencies
         self.stopping = False
         """Set at the first signal: readiness goes down, polls go on."""
+        self.started = datetime.now(UTC)
+        self._started = monotonic()
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start, whatever became of the clock."""
+        return monotonic() - self._started
 
     @property
     def ready(self) -> bool:
@@ -62,11 +67,13 @@ class Health:
         return self._redis is not None and self._redis.up
 
     def report(self) -> dict[str, Any]:
-        """All components. DOWN when ``db`` or ``diskSpace`` is; Redis down leaves it UP: losing it costs nothing."""
-        components = {"db": self._database(), "diskSpace": self._disk_space(), "sampling": self._sampling()}
+        """All components, the three of the old service first. DOWN when ``db`` or ``diskSpace`` is; Redis down leaves it UP:
+        losing it costs nothing.
+        """
+        components = {"db": self._database()}
         if self._redis is not None:
-            details = {"version": self._redis.version, **_problem(self._redis.problem), **self._address_problem("redis")}
-            components["redis"] = {"status": _status(self._redis.up), "details": details}
+            components["redis"] = self._hot_copy(self._redis)
+        components |= {"diskSpace": self._disk(), "catalog": self._catalog()}
         if self._strategies_file is not None:
             components["strategiesFile"] = self._file(self._strategies_file)
         if self.certificates:
@@ -79,24 +86,26 @@ class Health:
         return {"status": _status(up), "components": components}
 
     def _database(self) -> dict[str, Any]:
-        details = {"database": self._store.name, "validationQuery": "head", **_problem(self._follower.problem)}
+        details = {"database": self._store.name, "validationQuery": "isValid()", **_problem(self._follower.problem)}
         return {"status": _status(self.database_up), "details": {**details, **self._address_problem("db")}}
 
     def _address_problem(self, component: str) -> dict[str, str]:
         """What is wrong with the file of its address, of which the last good content stays in use."""
-        file = self._address_files.get(component)
+        file = self.address_files.get(component)
         return {"addressProblem": file.problem} if file is not None and file.problem is not None else {}
 
-    def _disk_space(self) -> dict[str, Any]:
-        details: dict[str, Any] = {"threshold": DISK_THRESHOLD_BYTES, "exists": self._data_dir.is_dir()}
-        try:
-            usage = shutil.disk_usage(self._data_dir)
-        except OSError as error:
-            return {"status": "DOWN", "details": {**details, **_problem(error.strerror)}}
-        details = {"total": usage.total, "free": usage.free, **details}
-        return {"status": _status(usage.free >= DISK_THRESHOLD_BYTES), "details": details}
+    def _hot_copy(self, redis: RedisProbe) -> dict[str, Any]:
+        version = {} if redis.version is None else {"version": redis.version}
+        details = {**version, **_problem(redis.problem), **self._address_problem("redis")}
+        return {"status": _status(redis.up), "details": details}
 
-    def _sampling(self) -> dict[str, Any]:
+    def _disk(self) -> dict[str, Any]:
+        disk = self.disk_space
+        room = {} if disk.room is None else {"total": disk.room.total, "free": disk.room.free}
+        details = {**room, "threshold": disk.threshold, "exists": disk.exists, **_problem(disk.problem)}
+        return {"status": _status(disk.up), "details": details}
+
+    def _catalog(self) -> dict[str, Any]:
         follower, point = self._follower, self._served.point
         problems = self._served.catalog.problems
         details: dict[str, Any] = {

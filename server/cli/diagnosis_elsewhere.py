@@ -131,7 +131,9 @@ async def _server(settings: Settings) -> Seen:
         status, _ = await daemon_call(ask, settings, f"{HEALTH}/readiness")
         if status != 200:
             _, body = await daemon_call(ask, settings, HEALTH)
-            raise Trouble(f"it runs, but is not ready{_down(body)}", f"see the other rows, and {HEALTH} there")
+            # No token of ours is shown to whatever listens there.
+            token = "" if settings.health_details == "always" else ", with a token"
+            raise Trouble(f"it runs, but is not ready{_down(body)}", f"see the other rows, and {HEALTH} there{token}")
     except NoAnswer as error:
         cure = f"`tracing-config serve` starts one; if one runs, {PREFIX}SIDECAR_PORT or {PREFIX}HOST is another here"
         # Who shows none is not always told so before the connection ends.

@@ -1,6 +1,5 @@
 """What the doctor looks at on this machine: the settings, the data folder, the strategies file, the certificates."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from server.certificates import POLLS, SIDECAR
 from server.cli.diagnosis import Check, Seen, Trouble, trouble_of
 from server.cli.output import counted
 from server.daemon_call import daemon_call
-from server.health import DISK_THRESHOLD_BYTES
+from server.disk_space import room_of
 from server.setting_reader import SettingError
 from server.settings import PREFIX, Settings
 from server.sidecar.tokens import read_token_file
@@ -24,14 +23,12 @@ from storage.pacing import paced
 SOON_DAYS = 14
 """A certificate that ends earlier should have been replaced."""
 
-MEBIBYTE = 1024 * 1024
-
 
 def checks_here(settings: Settings, refused: Mapping[str, SettingError]) -> Iterator[Check]:
     """Each with its row, also what is off. ``refused``: what is wrong with settings, by field."""
     yield from _settings(settings, refused)
-    folder = settings.data_dir.absolute()
-    yield Check("data folder", str(folder), f"{PREFIX}DATA_DIR", partial(daemon_call, _data_folder, folder))
+    folder, threshold = settings.data_dir.absolute(), settings.disk_threshold_bytes
+    yield Check("data folder", str(folder), f"{PREFIX}DATA_DIR", partial(daemon_call, _data_folder, folder, threshold))
     file = settings.strategies_file
     look = None if file is None else partial(_strategies_file, file)
     yield Check("strategies file", "-" if file is None else str(file), f"{PREFIX}STRATEGIES_FILE", look)
@@ -56,20 +53,20 @@ def _settings(settings: Settings, refused: Mapping[str, SettingError]) -> Iterat
         yield Check("settings", variable, variable, partial(wrong, problem))
 
 
-def _data_folder(folder: Path) -> Seen:
+def _data_folder(folder: Path, threshold: int) -> Seen:
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"?")
-        free = shutil.disk_usage(folder).free
+        free = room_of(folder).free
     except FileNotFoundError:
         raise Trouble(
             "there is no such folder", f"`tracing-config serve` makes it; if it ran, {PREFIX}DATA_DIR is another one here"
         ) from None
     except OSError as error:
         raise Trouble(f"cannot be written: {error.strerror}", f"name a folder of this user in {PREFIX}DATA_DIR") from None
-    if free < DISK_THRESHOLD_BYTES:
-        needed = DISK_THRESHOLD_BYTES // MEBIBYTE
-        raise Trouble(f"{free // MEBIBYTE} MiB are free, and {needed} are needed", f"make room, or move {PREFIX}DATA_DIR")
+    if free < threshold:
+        cure = f"make room, move {PREFIX}DATA_DIR, or lower {PREFIX}DISK_THRESHOLD_BYTES"
+        raise Trouble(f"{free / 1e6:.1f} MB are free, and {threshold / 1e6:.1f} are needed", cure)
     return Seen(f"can be written, {free / 1e9:.1f} GB free")
 
 

@@ -28,7 +28,12 @@ def accept(yes: Yes = False, as_json: AsJson = False, url: Url = DEFAULT_URL) ->
     check_can_ask(yes=yes, as_json=as_json, instead="")
     server = Server(url)
     health = server.ask("GET", "/actuator/health", allow=(503,))
-    served = health["components"]["sampling"]["details"]
+    if "components" not in health:
+        raise Failed(
+            "this server shows its state only to those with a token that it knows; "
+            "set TRACING_CONFIG_TOKEN, or TRACING_CONFIG_TOKEN_FILE to a file that holds one"
+        )
+    served = health["components"]["catalog"]["details"]
     problem = health["components"]["db"]["details"].get("problem")
     if problem is None:
         raise Failed(f"there is nothing to accept: the store {served['storeId']} is followed")

@@ -6,26 +6,49 @@ import msgspec
 from aiohttp import web
 
 from server.sidecar.configuration import json_response
+from server.sidecar.errors import Problem
 from server.sidecar.route import Call, Route, Routes, Text
 from server.telemetry.exposition import CONTENT_TYPE
+
+
+class Component(msgspec.Struct, frozen=True):
+    """The state of one part."""
+
+    status: str
+    details: dict[str, Any]
 
 
 class HealthReport(msgspec.Struct, frozen=True):
     """The state of all parts."""
 
     status: str
-    components: dict[str, Any]
+    components: dict[str, Component]
 
 
 class Status(msgspec.Struct, frozen=True):
-    """UP, DOWN or OUT_OF_SERVICE."""
+    """UP, DOWN or OUT_OF_SERVICE; and nothing else for those whom the setting `TRACING_CONFIG_HEALTH_DETAILS` hides it from."""
 
     status: str
 
 
 async def health(call: Call[None, None]) -> web.Response:
-    report = call.parts.health.report()
-    return json_response(report, status=200 if report["status"] == "UP" else 503)
+    """From memory, so at once, whatever hangs. 503 when `db` or `diskSpace` is DOWN."""
+    return _shown(call, call.parts.health.report())
+
+
+async def component(call: Call[None, None]) -> web.Response:
+    """503 when it is DOWN."""
+    found = call.parts.health.report()["components"].get(call.request.match_info["path"])
+    if found is None:
+        raise Problem(404, "not-found", "health has no component of this name here; /actuator/health shows those that it has")
+    return _shown(call, found)
+
+
+def _shown(call: Call[None, None], report: dict[str, Any]) -> web.Response:
+    """The status code is the same for everybody: a probe needs no token, and a wrong one is as good as none."""
+    parts, status = call.parts, report["status"]
+    everything = parts.settings.health_details == "always" or parts.authentication.recognize(call.request) is not None
+    return json_response(report if everything else Status(status), status=200 if status == "UP" else 503)
 
 
 async def liveness(_call: Call[None, None]) -> web.Response:
@@ -49,7 +72,15 @@ ROUTES: Routes = [
         summary="The state of all parts",
         handler=health,
         role=None,
-        answers={200: HealthReport, 503: HealthReport},
+        answers={200: (HealthReport, Status), 503: (HealthReport, Status)},
+    ),
+    Route(
+        method="GET",
+        path="/actuator/health/{path}",
+        summary="The state of one part",
+        handler=component,
+        role=None,
+        answers={200: (Component, Status), 503: (Component, Status)},
     ),
     Route(
         method="GET",

@@ -47,6 +47,7 @@ class Authentication:
         """None where no secret is set."""
         self._files = self._watched_files()
         self._next_look = 0.0
+        self._looking: asyncio.Task[None] | None = None
 
     def load(self) -> None:
         """Read the files for the first time.
@@ -69,6 +70,9 @@ class Authentication:
             Problem: 401.
         """
         await self._reload()
+        return self._known(request)
+
+    def _known(self, request: web.Request) -> Identity:
         try:
             given = request.headers.getall("Authorization", ())
             if len(given) > 1:
@@ -78,6 +82,21 @@ class Authentication:
             self._refused("authentication failed", request, refusal.reason, str(refusal))
             detail = f"{refusal}; send the header `Authorization: Bearer <token>`"
             raise Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"}) from None
+
+    def recognize(self, request: web.Request) -> Identity | None:
+        """Who a request comes from, where that may be anybody: None for nobody who is known.
+
+        A token that is not taken fails nothing, but is told and counted as everywhere, or it could be guessed here unseen. No
+        file is waited for: tokens are known as they were at the last look, and the next one begins now.
+        """
+        if "Authorization" not in request.headers:
+            return None
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._reload())
+        try:
+            return self._known(request)
+        except Problem:
+            return None
 
     def bearer(self, header: str) -> Identity:
         """Whose token an ``Authorization`` header carries.

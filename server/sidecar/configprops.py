@@ -19,6 +19,9 @@ _SECRETS = frozenset({"admin_token", "jwt_secrets", "registry_token"})
 _ADDRESSES = frozenset({"database_url", "redis_url", "elasticsearch_url", "registry_url"})
 """They may hold a user and a password."""
 
+_COMPONENTS = {"database_url": "db", "redis_url": "redis"}
+"""What is reached by the addresses that may change while the process runs."""
+
 _ADDRESS = re.compile(r"(?P<scheme>[a-z]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@?#]*)(?P<query>\?[^@]*)?")
 
 SettingValue = str | int | float | list[str | int] | None
@@ -70,8 +73,11 @@ class ConfigProps(msgspec.Struct, frozen=True):
 
 async def configprops(call: Call[None, None]) -> web.Response:
     """Secrets are masked; addresses are shown without user, password and parameters."""
-    settings = call.parts.settings
-    return json_response(ConfigProps(properties_of(settings), _security(settings, call.parts.authentication)))
+    parts = call.parts
+    in_use = {field: parts.health.address_files.get(component) for field, component in _COMPONENTS.items()}
+    changed = {field: file.current for field, file in in_use.items() if file is not None}
+    settings = msgspec.structs.replace(parts.settings, **changed)
+    return json_response(ConfigProps(properties_of(settings), _security(settings, parts.authentication)))
 
 
 ROUTES: Routes = [

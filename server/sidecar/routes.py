@@ -11,13 +11,16 @@ from server.sidecar import (
     export_api,
     history_api,
     import_api,
+    info,
     metrics_api,
     policies_api,
     rollback_api,
     services_api,
     telemetry_api,
+    threaddump,
     traces_api,
 )
+from server.sidecar.actuator_links import links_route
 from server.sidecar.openapi import openapi_route
 from server.sidecar.route import Routes
 
@@ -38,6 +41,9 @@ ROUTES: Routes = [
     *actuator.ROUTES,
     *metrics_api.ROUTES,
     *configprops.ROUTES,
+    *info.ROUTES,
+    *threaddump.ROUTES,
 ]
 
+ROUTES.append(links_route(ROUTES))
 ROUTES.append(openapi_route(ROUTES))

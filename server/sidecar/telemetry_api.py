@@ -1,11 +1,10 @@
 """``/api/v1/config/services/{service}/telemetry``: what a service needs at its start."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from sampling.layers import strategy_of
 from sampling.records import Key
@@ -16,10 +15,9 @@ from server.settings import PREFIX
 from server.sidecar.configuration import json_response
 from server.sidecar.errors import InvalidField, invalid_record
 from server.sidecar.explain_api import polled_name
+from server.sidecar.host import host_of
 from server.sidecar.requests import Query
 from server.sidecar.route import Call, Route, Routes, Text
-
-_HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class TelemetryView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -105,8 +103,8 @@ def _poll_url(call: Call[TelemetryQuery, None]) -> str:
     settings = call.parts.settings
     if settings.poll_url is not None:
         return settings.poll_url
-    found = _HOST.fullmatch(call.request.headers.get(hdrs.HOST, ""))
-    if found is None:
+    host = host_of(call.request)
+    if host is None:
         raise InvalidField("Host", f"names no host at which services could poll; set {PREFIX}POLL_URL on the server", 400)
     scheme = "http" if settings.poll_tls_cert is None else "https"
-    return f"{scheme}://{found['name']}:{call.parts.grpc_port}"
+    return f"{scheme}://{host.name}:{call.parts.grpc_port}"

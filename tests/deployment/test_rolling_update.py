@@ -288,7 +288,7 @@ async def in_hot_copy(deployment: Deployment) -> None:
     """Wait until a replica that starts from the hot copy would serve what these serve."""
     copy = HotCopy(deployment.settings["TRACING_CONFIG_REDIS_URL"])
     replica = next(iter(deployment.running))
-    revision = (await asyncio.to_thread(replica.health))["components"]["sampling"]["details"]["revision"]
+    revision = (await asyncio.to_thread(replica.health))["components"]["catalog"]["details"]["revision"]
     try:
         async with asyncio.timeout(20):
             while (header := await copy.header()) is None or header.point.revision != revision:  # noqa: ASYNC110

@@ -151,7 +151,7 @@ async def test_an_address_of_another_database_is_not_followed_unasked(
     await commit(store, service("of-the-other"))
     head = await store.head()
     place.write(OLD, other)
-    await eventually(lambda: component(replica, "sampling")["details"].get("otherStoreId") == head.point.store_id)
+    await eventually(lambda: component(replica, "catalog")["details"].get("otherStoreId") == head.point.store_id)
     assert "tracing-config store accept" in component(replica, "db")["details"]["problem"]
     assert replica.put_rate("checkout", 0.25).status_code == 503
     assert replica.poll_http("checkout")["probabilisticSampling"]["samplingRate"] == 0.5

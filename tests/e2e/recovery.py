@@ -32,7 +32,7 @@ def successor(lost: PostgresServer) -> Iterator[PostgresServer]:
 
 
 def details(replica: Replica) -> dict[str, Any]:
-    found: dict[str, Any] = replica.health()["components"]["sampling"]["details"]
+    found: dict[str, Any] = replica.health()["components"]["catalog"]["details"]
     return found
 
 

@@ -219,14 +219,14 @@ def test_an_edited_checksum_is_found(settled: Replica) -> None:
 
 
 def test_a_store_that_cannot_be_followed_is_a_problem_and_no_refresh(settled: Replica) -> None:
-    before = settled.health()["components"]["sampling"]["details"]["point"]
+    before = settled.health()["components"]["catalog"]["details"]["point"]
     with planted(settled, "ALTER TABLE store RENAME TO gone", "ALTER TABLE gone RENAME TO store"):
         asyncio.run(eventually(lambda: settled.health()["status"] == "DOWN"))
         assert problems(settled).keys() & {"store-not-followed", "store-unavailable"}
         assert admin(settled, "POST", "/cache/refresh").status_code == 503
         assert settled.rate("s0") == 0.5
     asyncio.run(eventually(lambda: settled.health()["status"] == "UP"))
-    assert settled.health()["components"]["sampling"]["details"]["point"] == before
+    assert settled.health()["components"]["catalog"]["details"]["point"] == before
     assert validate(settled)[:2] == (True, set())
 
 
@@ -337,7 +337,7 @@ def test_the_admin_endpoints_ask_for_a_token(replica: Replica) -> None:
 
 
 def test_while_the_store_is_the_followed_one_there_is_nothing_to_accept(replica: Replica) -> None:
-    served = replica.health()["components"]["sampling"]["details"]["storeId"]
+    served = replica.health()["components"]["catalog"]["details"]["storeId"]
     for named in (served, "f" * 32, None):
         refused = admin(replica, "POST", "/store/accept", json={"storeId": named})
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:tracing-config:problem:nothing-to-accept")

@@ -123,7 +123,10 @@ def test_every_route_takes_who_may_and_nobody_else(guarded: Guarded, route: Rout
 def test_what_changes_something_needs_an_editor_and_only_health_metrics_and_the_document_need_nobody() -> None:
     assert {route.role for route in ROUTES if route.method != "GET"} == {"editor", "admin"}
     assert {route.path for route in ROUTES if route.role is None} == {
+        "/actuator",
         "/actuator/health",
+        "/actuator/health/{path}",
+        "/actuator/info",
         "/actuator/health/liveness",
         "/actuator/health/readiness",
         "/actuator/metrics",
@@ -131,7 +134,11 @@ def test_what_changes_something_needs_an_editor_and_only_health_metrics_and_the_
         "/actuator/prometheus",
         "/api/v1/openapi.json",
     }
-    assert all(route.role == "admin" for route in ROUTES if route.path.startswith(("/api/v1/admin", "/actuator/configprops")))
+    assert all(
+        route.role == "admin"
+        for route in ROUTES
+        if route.path.startswith(("/api/v1/admin", "/actuator/configprops", "/actuator/threaddump"))
+    )
 
 
 @pytest.mark.parametrize(

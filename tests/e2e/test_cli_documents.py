@@ -155,7 +155,7 @@ def test_a_long_import_shows_its_upload_and_then_its_entries_on_a_terminal_only(
 
 
 def test_without_a_file_validate_asks_the_server(run: Run, replica: Replica) -> None:
-    head = replica.health()["components"]["sampling"]["details"]["point"]
+    head = replica.health()["components"]["catalog"]["details"]["point"]
     # The snapshot follows within seconds; until then it is a warning.
     asyncio.run(eventually(lambda: run("validate").stdout == f"valid, at {head}: 0 problems, 0 warnings\n"))
     report = json.loads(run("validate", "--json").stdout)

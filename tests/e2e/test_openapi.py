@@ -37,8 +37,9 @@ NAMES = {
     "service": ["checkout", "a/b", "in-file"],
     "name": ["batch", "no-health-checks"],
     "metric": ["cache.gets", "http.server.requests"],
+    "path": ["db", "catalog"],
 }
-"""Names in paths, beside any others: those of the filled database, and of metrics."""
+"""Names in paths, beside any others: those of the filled database, of metrics, and of components of health."""
 
 HALF = {"samplingStrategy": {"type": "probabilistic", "param": 0.5}}
 OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations() if isinstance(result, Ok)]

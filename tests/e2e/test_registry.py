@@ -64,7 +64,7 @@ async def test_eureka_comes_goes_and_hangs_and_a_replica_is_registered_whenever_
         started = monotonic()
         wait_for(replica, "stopping")
         replica.rate("any")
-        assert replica.health()["components"]["sampling"]["status"] == "UP"  # Ready, still.
+        assert replica.health()["components"]["catalog"]["status"] == "UP"  # Ready, still.
         wait_for(replica, "stopped")
         assert monotonic() - started < LEAVE_SECONDS + 1
         eureka.stop()

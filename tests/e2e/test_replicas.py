@@ -42,7 +42,7 @@ async def test_a_write_to_either_replica_is_served_by_both(pair: tuple[Replica, 
     assert two.rate("a") == 0.25
     await eventually(lambda: one.rate("a") == 0.25, 1)
     assert (
-        one.health()["components"]["sampling"]["details"]["point"] == two.health()["components"]["sampling"]["details"]["point"]
+        one.health()["components"]["catalog"]["details"]["point"] == two.health()["components"]["catalog"]["details"]["point"]
     )
 
 
@@ -178,7 +178,7 @@ async def test_a_store_with_another_id_is_not_followed_empty_or_not(
         other = Replica(tmp_path / "two", TRACING_CONFIG_DATABASE_URL=settings["TRACING_CONFIG_DATABASE_URL"])
         with other:
             other.put_rate("a", 0.75)
-            await eventually(lambda: "otherStoreId" in replica.health()["components"]["sampling"]["details"])
+            await eventually(lambda: "otherStoreId" in replica.health()["components"]["catalog"]["details"])
             refused = replica.put_rate("a", 0.25)
             assert refused.status_code == 503
             assert "tracing-config store accept" in refused.json()["detail"]

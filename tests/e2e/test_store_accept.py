@@ -56,7 +56,7 @@ async def fill(store: Store, rate: float) -> str:
 
 
 def details(replica: Replica) -> dict[str, Any]:
-    found: dict[str, Any] = replica.health()["components"]["sampling"]["details"]
+    found: dict[str, Any] = replica.health()["components"]["catalog"]["details"]
     return found
 
 

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from sampling.records import Change
 from sampling.strategies_file import NO_FILE
 from server import copies as copies_module
 from server.answers import Answers
-from server.copies import CopyKeeper, RedisProbe, load_base
+from server.copies import CopyKeeper, load_base
 from server.served import Served
 from storage.errors import CopyInvalid, StoreError, StoreUnavailable
 from storage.interface import Head, Point
@@ -125,6 +126,26 @@ async def test_a_place_that_is_away_is_told_and_tried_again(
         await until(lambda: keeper.problem is None)
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_place_that_is_away_is_one_line_or_none_where_the_log_knows_it_already(
+    served: Served, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    monkeypatch.setattr(copies_module, "RETRY_SECONDS", 0.0)
+    copies = MemoryCopies()
+    await replace_with(served, await base_of(store))
+    keeper = CopyKeeper("test", copies, served, 0.0, lambda: is_known)
+    with capture_logs() as logs:
+        task = asyncio.create_task(keeper.run())
+        for reason in ("away", "shutting down", "away"):
+            copies.failure = StoreUnavailable(reason)
+            await until(lambda: keeper.problem == reason)  # noqa: B023 - it is awaited here
+        copies.failure = None
+        await until(lambda: keeper.problem is None)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [line["log_level"] for line in logs] == ([] if is_known else ["warning", "info"])
+
+
 async def test_a_copy_is_rewritten_where_it_is_at_the_same_point(served: Served, store: MemoryStore) -> None:
     base = await base_of(store)
     copies = MemoryCopies(base)
@@ -169,33 +190,6 @@ async def test_the_copy_of_the_store_whose_place_was_taken_is_replaced_and_does_
     old.checked_at += 60
     await CopyKeeper("cut off", copies, old, 0).bring_up_to_date()
     assert _point(copies) == point
-
-
-class OneVersion:
-    def __init__(self) -> None:
-        self.failure: StoreError | None = None
-
-    async def version(self) -> str:
-        if self.failure is not None:
-            raise self.failure
-        return "9.1.2"
-
-
-async def test_redis_is_up_while_it_tells_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies_module, "PROBE_SECONDS", 0.01)
-    redis = OneVersion()
-    probe = RedisProbe(redis)
-    assert not probe.up
-    task = asyncio.create_task(probe.run())
-    try:
-        await until(lambda: probe.up)
-        assert probe.version == "9.1.2"
-        redis.failure = StoreUnavailable("away")
-        await until(lambda: not probe.up)
-        assert probe.problem == "away"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_load_from_a_copy_must_come_out_at_its_checksum(served: Served, store: MemoryStore) -> None:
