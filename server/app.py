@@ -34,9 +34,9 @@ from server.sidecar.parts import Parts
 from server.stores import Stores
 from server.strategies_file import StrategiesFileWatch
 from server.surroundings import Running, Surroundings
-from server.telemetry.disk_metrics import DiskMetrics
 from server.telemetry.growth import Growth
 from server.telemetry.metrics import Metrics
+from server.telemetry.traces import open_traces
 from server.tls_listener import Refusals
 from server.validation import Validation
 from storage.figures import Measured
@@ -57,6 +57,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     _allow_many_connections()
     gc.disable()  # Until everything is loaded: walking it again and again was seen to hold the loop for 50 ms.
     async with AsyncExitStack() as stack:
+        traces = await stack.enter_async_context(open_traces(settings.spans))
         metrics = stack.enter_context(Metrics())
         authentication = Authentication(settings, _data_folder(settings), metrics.authentication_failures)
         authentication.load()
@@ -81,7 +82,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             keepers["hot copy"] = CopyKeeper("hot copy", hot_copy, served, HOT_COPY_SECONDS, lambda: not probe.up)
         await load_base(copies, served)
 
-        follower = Follower(store, served, lost=snapshot.rename_lost)
+        follower = Follower(store, served, lost=snapshot.rename_lost, traces=traces)
         surroundings = Surroundings(settings, follower)
         stack.push_async_callback(surroundings.close)
         health = Health(
@@ -106,7 +107,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             registration=surroundings.registration,
             cleanup=surroundings.cleanup,
         )
-        metrics.registry.register(DiskMetrics(health.disk_space))
         looking = (watch, probe, health.disk_space, *stores.address_files.values(), *certificates.values())
         tasks = [
             asyncio.create_task(_kept_running(one.run)) for one in (follower, *keepers.values(), *looking) if one is not None
@@ -130,6 +130,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             dry_runs=asyncio.Lock(),
             cleanup=surroundings.cleanup,
             validation=Validation(follower=follower, served=served, store=store, copies=copies, strategies_file=watch),
+            traces=traces,
         )
         sidecar = Sidecar(parts)
         stack.push_async_callback(sidecar.close)

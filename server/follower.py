@@ -11,6 +11,7 @@ import structlog
 from sampling.records import KINDS, Change, Kind
 from server.followed_store import LAGGING, FollowedStore
 from server.served import Served
+from server.telemetry.traces import Traces
 from storage.errors import ContentMismatch, StoreError, StoreUnavailable, StoreUnusable, WrongVersion
 from storage.interface import Committed, Head, Point, Store, Terms, Write
 from storage.pacing import paced
@@ -47,11 +48,13 @@ class Follower:
         *,
         lost: Callable[[Point], Awaitable[object]],
         tick: float = TICK_SECONDS,
+        traces: Traces | None = None,
     ) -> None:
         self.store = FollowedStore(store, served)
         self._served = served
         self._lost = lost
         self._tick = tick
+        self._traces = traces or Traces()
         self._turn = asyncio.Lock()
         """Held by whoever asks the store and moves what is served: the following, a refresh, an acceptance."""
         self._wake = asyncio.Event()
@@ -92,7 +95,9 @@ class Follower:
             StoreError: as ``Store.commit``; ``StoreUnavailable`` also where the store is not the one that is followed.
         """
         self._check_is_followed()
-        committed = await self.store.commit(writes, terms)
+        with self._traces.commit(self.store.name) as came_to:
+            committed = await self.store.commit(writes, terms)
+            came_to(committed.head.point, len(committed.changes))
         deadline = monotonic() + SERVED_SECONDS
         head, at = committed.head, self._served.point
         if at is not None and head.point.store_id == at.store_id and head.point.revision == at.revision + 1:
@@ -209,8 +214,10 @@ class Follower:
         elif head.point == at:
             self._served.checked_at = head.clock
         else:
-            news = await self.store.changes_since(at.revision)
-            await self._served.take(news.head, news.changes)
+            with self._traces.apply(at) as came_to:
+                news = await self.store.changes_since(at.revision)
+                await self._served.take(news.head, news.changes)
+                came_to(news.head.point, len(news.changes))
 
     async def _load(self, at: Point | None) -> bool:
         """Everything anew; False where ``at`` is not what is served any more, so nothing was taken.
@@ -219,8 +226,11 @@ class Follower:
         """
         since = self._mismatch_since
         trust = at is None and since is not None and monotonic() - since > MISMATCH_SECONDS
-        async with self.store.load(at) as load:
-            taken = await self._served.replace(load.head, load, instead_of=at, trust=trust)
+        with self._traces.apply(at) as came_to:
+            async with self.store.load(at) as load:
+                taken = await self._served.replace(load.head, load, instead_of=at, trust=trust)
+            if taken:
+                came_to(load.head.point, sum(len(self._served.catalog.records(kind)) for kind in KINDS))
         if trust:
             self._caught_up.set()
             raise ContentMismatch("the store's content misses its checksum; it is served because there is nothing else")

@@ -13,6 +13,7 @@ from sampling.export_configuration import OTLP_PATH, ZIPKIN_PATH
 from server import setting_rules
 from server import setting_values as values_of
 from server.setting_reader import Reader, SettingError, Source
+from server.span_settings import SpanSettings, read_span_settings
 
 PREFIX = setting_rules.PREFIX
 
@@ -102,6 +103,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_dir: Path | None = None
     """The lines of the log go to files there too."""
 
+    spans: SpanSettings | None = None
+    """None: this server sends no spans of its own."""
+
     sources: Mapping[str, Source] = {}
     """By field; a field that is not here has its default."""
 
@@ -170,6 +174,7 @@ def examine_settings(environment: Mapping[str, str]) -> tuple[Settings, Mapping[
         disk_threshold_bytes=read.value("DISK_THRESHOLD_BYTES", values_of.number_of("bytes", 0, 2**63 - 1), 10 * MEBIBYTE),
         log_dir=read.value("LOG_DIR", Path, None),
         log_level=read.value("LOG_LEVEL", values_of.log_level, "INFO", prefix=""),
+        spans=read_span_settings(read),
         sources=read.sources,
     )
     alone = [PREFIX + field.upper() for field in read.refused]

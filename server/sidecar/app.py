@@ -15,6 +15,7 @@ from server.sidecar.connection import OPTIONS, SECURITY_HEADERS, Connection
 from server.sidecar.errors import problem_middleware
 from server.sidecar.parts import PARTS, Parts
 from server.sidecar.request_log import request_log
+from server.sidecar.request_trace import request_trace
 from server.sidecar.route import register
 from server.sidecar.routes import ROUTES
 from server.tls_listener import Refusals, TlsListener
@@ -27,9 +28,9 @@ class Sidecar:
     """Listens on the two sockets it is given, until it is closed."""
 
     def __init__(self, parts: Parts) -> None:
-        self._api = web.Application(middlewares=[request_log, problem_middleware])
+        self._api = web.Application(middlewares=[request_trace, request_log, problem_middleware])
         register(self._api, ROUTES)
-        self._metrics = web.Application(middlewares=[request_log, problem_middleware])
+        self._metrics = web.Application(middlewares=[request_trace, request_log, problem_middleware])
         register(self._metrics, METRICS_ROUTES)
         for app in (self._api, self._metrics):
             app[PARTS] = parts

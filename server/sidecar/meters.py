@@ -1,14 +1,13 @@
 """What ``/actuator/metrics`` tells, by the names that Spring gives it. The sources are those of the metrics for Prometheus."""
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from server.answers import CacheCounts
+from server.disk_space import Room
 from server.sidecar.errors import Problem
 from server.sidecar.parts import Parts
 from server.telemetry.timer import Timer
@@ -46,19 +45,6 @@ def meters(parts: Parts) -> Mapping[str, Meter]:
     return {meter.name: meter for meter in _METERS if has_pool or not meter.of_pool}
 
 
-def disk_usage(folder: Path) -> tuple[int, int]:
-    """Bytes that are free for this user and in all, where the data folder is.
-
-    Raises:
-        Problem: 503 where that cannot be told.
-    """
-    try:
-        usage = shutil.disk_usage(folder)
-    except OSError as error:
-        raise Problem(503, "disk-unreadable", f"the data folder cannot be asked: {error.strerror}") from None
-    return usage.free, usage.total
-
-
 def _cache(read: Callable[[CacheCounts], float]) -> Callable[[Parts], Iterable[Measured]]:
     return lambda parts: [Measured([read(parts.answers.cache)])]
 
@@ -68,8 +54,14 @@ def _gets(parts: Parts) -> Iterable[Measured]:
     return [Measured([cache.hits], {"result": "hit"}), Measured([cache.misses], {"result": "miss"})]
 
 
-def _disk(which: int) -> Callable[[Parts], Iterable[Measured]]:
-    return lambda parts: [Measured([disk_usage(parts.settings.data_dir)[which]])]
+def _disk(read: Callable[[Room], float]) -> Callable[[Parts], Iterable[Measured]]:
+    def measured(parts: Parts) -> Iterable[Measured]:
+        disk = parts.health.disk_space
+        if disk.room is None:
+            raise Problem(503, "disk-unreadable", f"the disk of the data folder cannot be asked: {disk.problem}")
+        return [Measured([read(disk.room)])]
+
+    return measured
 
 
 def _pool(name: str, description: str, read: Callable[[PoolState], float]) -> Meter:
@@ -112,8 +104,10 @@ _METERS = (
         tags=("result",),
     ),
     Meter("cache.puts", "Answers that were put into memory: one for each miss", _cache(lambda cache: cache.misses), ("COUNT",)),
-    Meter("disk.free", "Space that is free for this user, where the data folder is", _disk(0), unit="bytes"),
-    Meter("disk.total", "Space in all, where the data folder is", _disk(1), unit="bytes"),
+    Meter(
+        "disk.free", "Space that is free for this user, where the data folder is", _disk(lambda room: room.free), unit="bytes"
+    ),
+    Meter("disk.total", "Space in all, where the data folder is", _disk(lambda room: room.total), unit="bytes"),
     _pool("", "Open connections", lambda pool: pool.active + pool.idle),
     _pool(".active", "Connections in use by a commit, of those", lambda pool: pool.active),
     _pool(".idle", "Open and free connections", lambda pool: pool.idle),

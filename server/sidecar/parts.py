@@ -18,6 +18,7 @@ from server.settings import Settings
 from server.sidecar.auth import Authentication
 from server.sidecar.errors import Problem
 from server.telemetry.metrics import Metrics
+from server.telemetry.traces import Traces
 from server.validation import Validation
 from storage.errors import StoreUnavailable
 from storage.history import History
@@ -44,6 +45,7 @@ class Parts(NamedTuple):
     cleanup: TraceCleanup | None
     """None: no setting says where traces are."""
     validation: Validation
+    traces: Traces
 
     def loaded(self) -> tuple[Catalog, Point]:
         """What is served, and its point.

@@ -14,6 +14,8 @@ from server.telemetry.request_times import Request
 SLOW_MILLISECONDS = 1000.0
 """From here on a probe or scrape has a line too, as all else; the operations guide looks for such requests."""
 
+NO_ROUTE = "none"
+
 ACTOR = web.RequestKey("actor", str)
 """The name of who asks, once that is known."""
 
@@ -33,12 +35,12 @@ async def request_log(
     response = await handler(request)
     seconds = perf_counter() - started
     parts = request.app[PARTS]
-    method, route = _method(request), _route(request)
+    method, route = method_of(request), route_of(request)
     parts.metrics.requests.observe(Request(method, route, str(response.status)), seconds)
     milliseconds = 1000 * seconds
     if response.status >= 500:
         level = logging.WARNING
-    elif response.status < 400 and milliseconds < SLOW_MILLISECONDS and _is_routine(route):
+    elif response.status < 400 and milliseconds < SLOW_MILLISECONDS and is_routine(route):
         level = logging.DEBUG
     else:
         level = logging.INFO
@@ -56,16 +58,17 @@ async def request_log(
     return response
 
 
-def _method(request: web.Request) -> str:
+def method_of(request: web.Request) -> str:
     """One of a few: a method is whatever a client sends."""
     return request.method if request.method in hdrs.METH_ALL else "other"
 
 
-def _route(request: web.Request) -> str:
-    """The path with its placeholders, or ``none``: a path is whatever a client sends."""
+def route_of(request: web.Request) -> str:
+    """The path with its placeholders, or NO_ROUTE: a path is whatever a client sends."""
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "none"
+    return resource.canonical if resource is not None else NO_ROUTE
 
 
-def _is_routine(route: str) -> bool:
+def is_routine(route: str) -> bool:
+    """Whether it is for probes and scrapes."""
     return route.startswith("/actuator/health") or route in ("/actuator/prometheus", "/metrics")

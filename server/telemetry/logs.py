@@ -20,6 +20,7 @@ def configure_logs(level: str) -> LogWriter:
     least, writer = logging.getLevelName(level), LogWriter(sys.stdout)
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _upper_case_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp"),

@@ -16,6 +16,7 @@ from server.served import Served
 from server.sidecar.refusal import REASONS
 from server.strategies_file import StrategiesFileWatch
 from server.telemetry.dependency_metrics import DependencyMetrics
+from server.telemetry.disk_metrics import DiskMetrics
 from server.telemetry.exposition import exposition
 from server.telemetry.file_metrics import FileMetrics
 from server.telemetry.garbage_pauses import GarbagePauses
@@ -82,6 +83,7 @@ class Metrics:
             FileMetrics(served, strategies_file, health),
             ProcessMetrics(self.process, self.limits, self.pauses),
             DependencyMetrics(health, registration, cleanup),
+            DiskMetrics(health.disk_space),
         ):
             self.registry.register(collector)
 
