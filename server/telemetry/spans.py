@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
@@ -29,6 +30,11 @@ STOP_SECONDS = 2.0
 
 DROPS_TOLD_SECONDS = 60.0
 """So often at the most a line tells that spans are dropped."""
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread that wants the interpreter waits for one that works. By itself it is 5 ms, and a poll asks for the
+interpreter several times: batches that were encoded beside it were seen to bring the p99 of polls from 2.0 to 4.3 ms, with this to
+2.6 ms."""
 
 MAX_PATH_CHARACTERS = 1024
 """Of a path in a span; a client may send more."""
@@ -157,6 +163,7 @@ class _Told(SpanExporter):
 async def open_spans(settings: SpanSettings) -> AsyncIterator[Spans]:
     """Start what sends them; at the end, what is left has STOP_SECONDS."""
     reasons = _silence()
+    sys.setswitchinterval(SWITCH_SECONDS)
     # The SDK reads its variables from there: those that were checked, and no others.
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         del os.environ[name]
