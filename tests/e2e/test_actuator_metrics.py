@@ -233,7 +233,7 @@ def test_the_served_commit_is_told_as_a_number(replica: Replica) -> None:
     metrics = replica.metrics()
     assert metrics["tracing_config_commit"] == int(etag.strip('"').partition("-")[2], 16)
     assert metrics["tracing_config_foreign_store"] == 0
-    store_id = replica.health()["components"]["sampling"]["details"]["storeId"]
+    store_id = replica.health()["components"]["catalog"]["details"]["storeId"]
     assert metrics[f'tracing_config_store_info{{store_id="{store_id}"}}'] == 1
 
 
