@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from redis import Redis
 
 from storage.postgres import PostgresStore
 from tests.contract.writes import commit, service
-from tests.e2e.replica import Replica
+from tests.e2e.replica import PLAIN, TOKEN, Replica
 from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
 from tests.waiting import eventually
@@ -141,6 +142,13 @@ async def test_content_that_is_no_address_changes_nothing_and_is_told_once(place
     assert (len(unread), len(unused)) == (3, 2)
 
 
+def address_in_use(replica: Replica) -> str:
+    url = f"{replica.sidecar_url}/actuator/configprops"
+    shown = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, **PLAIN).json()
+    value: str = shown["properties"]["TRACING_CONFIG_DATABASE_URL"]["value"]
+    return value
+
+
 async def test_an_address_of_another_database_is_not_followed_unasked(
     place: Place, replica: Replica, server: PostgresServer
 ) -> None:
@@ -153,6 +161,7 @@ async def test_an_address_of_another_database_is_not_followed_unasked(
     place.write(OLD, other)
     await eventually(lambda: component(replica, "catalog")["details"].get("otherStoreId") == head.point.store_id)
     assert "tracing-config store accept" in component(replica, "db")["details"]["problem"]
+    assert address_in_use(replica).endswith(f"/{other}")
     assert replica.put_rate("checkout", 0.25).status_code == 503
     assert replica.poll_http("checkout")["probabilisticSampling"]["samplingRate"] == 0.5
     assert (await store.head()).point == head.point

@@ -440,3 +440,22 @@ def test_a_server_that_is_not_ready_is_told_with_what_is_down(nothing: dict[str,
     with StandIn(lambda request: answers[request.path.rpartition("/")[2]]) as server:
         found = row(examine({**nothing, "TRACING_CONFIG_SIDECAR_PORT": str(server.port)}, code=1), "server")
     assert (found["state"], found["result"]) == ("failed", "it runs, but is not ready; DOWN are db")
+
+
+def test_where_health_is_hidden_no_token_is_shown_to_what_listens_there(nothing: dict[str, str]) -> None:
+    hidden = json.dumps({"status": "DOWN"}).encode()
+    answers = {"liveness": Reply(200), "readiness": Reply(503), "health": Reply(503, hidden)}
+    with StandIn(lambda request: answers[request.path.rpartition("/")[2]]) as server:
+        settings = {"SIDECAR_PORT": str(server.port), "HEALTH_DETAILS": "authorized", "ADMIN_TOKEN": "x" * 16}
+        found = row(
+            examine({**nothing, **{f"TRACING_CONFIG_{name}": value for name, value in settings.items()}}, code=1), "server"
+        )
+        assert all("authorization" not in request.headers for request in server.requests)
+    assert (found["state"], found["result"]) == ("failed", "it runs, but is not ready")
+    assert "/actuator/health there, with a token" in found["cure"]
+
+
+def test_a_disk_without_the_room_that_is_asked_for_is_told(nothing: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    found = row(examine({**nothing, "TRACING_CONFIG_DISK_THRESHOLD_BYTES": str(2**62)}, code=1), "data folder")
+    assert (found["state"], "TRACING_CONFIG_DISK_THRESHOLD_BYTES" in found["cure"]) == ("failed", True)

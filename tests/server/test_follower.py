@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from time import time
 
 import pytest
+from structlog.testing import capture_logs
 
 from sampling.records import Boost, Key, SamplingPolicy
 from sampling.strategy import SamplingStrategy
@@ -150,6 +151,19 @@ async def test_what_is_committed_here_is_counted_by_its_kind_and_what_comes_from
         point = await commit(store, service("a", 0.5))
         await until(lambda: replica.served.point == point)
         assert replica.follower.writes == {"service": 2500, "policy": 0, "boost": 1}
+
+
+async def test_an_outage_is_one_line_whatever_its_reasons_and_another_kind_of_failure_is_one_more() -> None:
+    store = MemoryStore()
+    outage = [StoreUnavailable("shutting down"), StoreUnavailable("refused"), StoreUnavailable("starting up")]
+    with capture_logs() as logs:
+        async with following(store) as replica:
+            await until(lambda: replica.follower.problem is None)
+            for failure in (*outage, StoreUnusable("no permission"), None):
+                store.fail(failure)
+                await until(lambda: replica.follower.problem == (failure and str(failure)))  # noqa: B023 - it is awaited here
+    told = [line.get("reason", "followed") for line in logs if line["event"].startswith("the store ")]
+    assert told == ["followed", "shutting down", "no permission", "followed"]
 
 
 async def test_without_base_and_store_polls_are_refused_until_the_store_comes() -> None:
