@@ -12,6 +12,7 @@ from server.sidecar.auth import Authentication
 from server.sidecar.configuration import json_response
 from server.sidecar.identity import ROLES, Role
 from server.sidecar.route import Call, Route, Routes
+from server.span_settings import SECRETS, VARIABLES, SpanSettings
 
 MASK = "******"
 
@@ -93,12 +94,22 @@ ROUTES: Routes = [
 
 
 def properties_of(settings: Settings) -> dict[str, Property]:
-    """Every setting, safe to show."""
-    return {
+    """Every setting, safe to show; those of OpenTelemetry while spans are sent."""
+    shown = {
         "LOG_LEVEL" if field == "log_level" else PREFIX + field.upper(): _property(settings, field)
         for field in settings.__struct_fields__
-        if field != "sources"
+        if field not in ("sources", "spans")
     }
+    return shown if settings.spans is None else {**shown, **_span_properties(settings.spans)}
+
+
+def _span_properties(spans: SpanSettings) -> dict[str, Property]:
+    properties = {}
+    for name in VARIABLES:
+        value = MASK if name in SECRETS and name in spans.given else spans.text(name) or None
+        given = name in spans.given
+        properties[name] = Property(value, "environment" if given else "default", name if given else None)
+    return properties
 
 
 def _property(settings: Settings, field: str) -> Property:

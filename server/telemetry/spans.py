@@ -32,9 +32,11 @@ DROPS_TOLD_SECONDS = 60.0
 """So often at the most a line tells that spans are dropped."""
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread that wants the interpreter waits for one that works. By itself it is 5 ms, and a poll asks for the
-interpreter several times: batches that were encoded beside it were seen to bring the p99 of polls from 2.0 to 4.3 ms, with this to
-2.6 ms."""
+"""How long a thread that wants the interpreter waits for one that works; 5 ms by itself, and a poll asks for it several times.
+
+Seen beside 100 writes a second: while batches are encoded, the p99 of polls is 4.3 ms without this, 2.5 ms with it, and 2.0 ms
+without any span.
+"""
 
 MAX_PATH_CHARACTERS = 1024
 """Of a path in a span; a client may send more."""

@@ -44,6 +44,27 @@ def test_a_request_is_one_line_with_who_what_and_how_long(replica: Replica) -> N
     }
 
 
+def test_it_has_the_ids_of_the_trace_that_the_caller_sent_and_of_no_other(replica: Replica) -> None:
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    told = []
+    with httpx.Client(base_url=replica.sidecar_url) as client:
+        for sent in (
+            [("traceparent", f"00-{trace}-{span}-00")],
+            [],
+            [("traceparent", f"cc-{trace}-{span}-01-of-a-later-version")],
+            [("traceparent", f"00-{trace}-{span}-01-of-a-later-version")],
+            [("traceparent", f"ff-{trace}-{span}-01")],
+            [("traceparent", f"00-{'0' * 32}-{span}-01")],
+            [("traceparent", f"00-{trace}-{'0' * 16}-01")],
+            [("traceparent", f"00-{trace.upper()}-{span}-01")],
+            [("traceparent", f"00-{trace}-{span}-01")] * 2,
+        ):
+            client.get("/api/v1/openapi.json", headers=sent)
+            line = next_line(replica)
+            told.append((line.get("trace_id"), line.get("span_id")))
+    assert told == [(trace, span), (None, None), (trace, span), *[(None, None)] * 6]
+
+
 def test_what_a_client_makes_up_is_not_in_it(replica: Replica) -> None:
     headers = {"Authorization": "Bearer made-up"}
     for method, path, status, known_as in (

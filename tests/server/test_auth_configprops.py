@@ -14,10 +14,21 @@ from server.sidecar.configprops import MASK, masked_address, properties_of
 
 def test_every_setting_is_shown_by_the_name_of_its_variable() -> None:
     shown = properties_of(Settings())
-    assert len(shown) == len(Settings.__struct_fields__) - 1
+    assert len(shown) == len(Settings.__struct_fields__) - len({"sources", "spans"})
     assert all(name.startswith("TRACING_CONFIG_") for name in shown if name != "LOG_LEVEL")
     assert shown["TRACING_CONFIG_GRPC_PORTS"].value == [14250, 5779]
     assert {each.origin for each in shown.values()} == {"default"}
+
+
+def test_what_says_where_spans_go_is_shown_while_they_go_there() -> None:
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    settings = read_settings({**endpoint, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=hunter2"})
+    shown = properties_of(settings)
+    assert shown["OTEL_EXPORTER_OTLP_ENDPOINT"].value == "http://collector:4318"
+    assert (shown["OTEL_EXPORTER_OTLP_HEADERS"].value, shown["OTEL_EXPORTER_OTLP_HEADERS"].origin) == (MASK, "environment")
+    assert (shown["OTEL_SERVICE_NAME"].value, shown["OTEL_SERVICE_NAME"].origin) == ("tracing-config", "default")
+    off = properties_of(read_settings({**endpoint, "OTEL_SDK_DISABLED": "true"}))
+    assert off == properties_of(Settings())
 
 
 def test_secrets_are_masked_wherever_they_came_from(tmp_path: Path) -> None:

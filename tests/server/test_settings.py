@@ -7,6 +7,7 @@ import pytest
 
 from server.setting_reader import SettingError, Source
 from server.settings import PREFIX, Settings, examine_settings, read_settings
+from server.span_settings import VARIABLES
 
 SECRETS = f"{'a' * 32},{'b' * 40}"
 
@@ -186,13 +187,13 @@ def variable_of(field: str) -> str:
     return field.upper() if field == "log_level" else PREFIX + field.upper()
 
 
-FIELDS = [field for field in Settings.__struct_fields__ if field != "sources"]
+FIELDS = [field for field in Settings.__struct_fields__ if field not in ("sources", "spans")]
 
 
 def test_the_example_has_each_setting_once_and_nothing_else() -> None:
     lines = [line for line in EXAMPLE.splitlines() if line and not line.startswith("# ")]
     documented = re.findall(r"^#([A-Z0-9_]+)=.*$", EXAMPLE, re.MULTILINE)
-    assert sorted(documented) == sorted(map(variable_of, FIELDS))
+    assert sorted(documented) == sorted([*map(variable_of, FIELDS), *VARIABLES])
     # Every line is prose or a setting that is left out, so the file can be used as it is.
     assert len(lines) == len(documented)
 
@@ -204,6 +205,8 @@ def test_the_example_tells_each_default_and_an_empty_one_only_where_there_is_non
         value = documented[variable_of(field)]
         assert bool(value) == (default not in {None, ()}), field
         assert getattr(read_settings({variable_of(field): value}), field) == default, field
+    for name, variable in VARIABLES.items():
+        assert documented[name] == variable.default
 
 
 def test_the_example_tells_each_secret_that_can_come_from_a_file() -> None:
