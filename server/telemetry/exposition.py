@@ -2,30 +2,42 @@
 
 from collections.abc import Generator, Iterable
 
-from prometheus_client import generate_latest
 from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class _One(Collector):
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> Iterable[Metric]:
-        return (self._family,)
-
-
 def exposition(families: Iterable[Metric]) -> Generator[None, None, bytes]:
-    """The families in the exposition format. One may come in pieces, one after the other."""
-    parts: list[bytes] = []
+    """The families in the exposition format (github.com/prometheus/docs, instrumenting/exposition_formats).
+
+    A family may come in pieces, one after the other. The library's own function takes twice as long, all at once.
+    """
+    parts: list[str] = []
     name = None
     for family in families:
-        text = generate_latest(_One(family))
-        if family.name == name:
-            _help, _type, text = text.split(b"\n", 2)
-        parts.append(text)
-        name = family.name
+        if family.name != name:
+            name = family.name
+            parts.append(_head(family))
+        parts.extend(map(_line, family.samples))
         yield
-    return b"".join(parts)
+    return "".join(parts).encode()
+
+
+def _head(family: Metric) -> str:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return f"# HELP {name} {_escaped(family.documentation)}\n# TYPE {name} {family.type}\n"
+
+
+def _line(sample: Sample) -> str:
+    value: str = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
+    if not sample.labels:
+        return f"{sample.name} {value}\n"
+    labels = ",".join([f'{key}="{_escaped(of, quotes=True)}"' for key, of in sorted(sample.labels.items())])
+    return f"{sample.name}{{{labels}}} {value}\n"
+
+
+def _escaped(text: str, *, quotes: bool = False) -> str:
+    text = text.replace("\\", r"\\").replace("\n", r"\n")
+    return text.replace('"', r"\"") if quotes else text

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -123,6 +124,16 @@ def test_what_limits_nothing_or_cannot_be_read_leaves_what_the_machine_has(machi
     assert read_limits(machine.root) == MACHINE
     assert MACHINE.memory_bytes > 2**20
     assert MACHINE.cpu_cores >= 1
+
+
+async def test_the_text_is_the_library_s() -> None:
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    Histogram("seconds", 'A\n\\ b"', ["b", "a"], registry=registry).labels('x"\n\\', "y").observe(3)
+    Counter("times", "B.", registry=registry).inc(2**40)
+    Gauge("level", "C.", registry=registry).set(float("nan"))
+    Summary("size", "D.", ["of"], registry=registry).labels("").observe(-0.1)
+    assert await paced(exposition(registry.collect())) == generate_latest(registry)
 
 
 async def test_a_family_in_pieces_has_one_head() -> None:
