@@ -14,7 +14,7 @@ from tests.deploy.restricted_profile import violations
 VERSIONS = ("1.27", "1.37")
 """Of Kubernetes: the oldest that knows every field, and the newest with schemas."""
 
-CUSTOM = {"Certificate", "Issuer", "ServiceMonitor"}
+CUSTOM = {"Certificate", "Issuer", "PrometheusRule", "ServiceMonitor"}
 
 CLUSTER_WIDE = {"Namespace"}
 

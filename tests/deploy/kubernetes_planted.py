@@ -85,6 +85,10 @@ MISTAKES: Mapping[tuple[str, str], Sequence[Mistake]] = {
         Mistake("port: metrics", "port: sidecar", "custom_resources"),
         Mistake("jobLabel: app", "jobLabel: job", "custom_resources"),
     ],
+    ("base+prometheus-operator", "components/prometheus-operator/prometheus-rule.yaml"): [
+        Mistake("for: 5m", "for: 50m", "custom_resources"),
+        Mistake("  labels:\n    app: tracing-config\n", "", "names"),
+    ],
     ("base+cert-manager", "components/cert-manager/certificate.yaml"): [
         Mistake("secretName: tracing-config-tls", "secretName: tls", "custom_resources"),
         Mistake("    - tracing-config-polls\n", "", "custom_resources"),

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tests.deploy.kubernetes import LABEL, NAMESPACE, Manifests
+import yaml
+
+from tests.deploy.kubernetes import LABEL, NAMESPACE, ROOT, Manifests
 from tests.deploy.kubernetes_program_checks import settings_of
 
 
@@ -25,6 +27,9 @@ def custom_resources(manifests: Manifests) -> None:
             and any(port["name"] == "metrics" for port in service["spec"]["ports"])
         ]
         assert scraped == ["tracing-config"], f"each replica is scraped by way of {scraped}"
+    for rule in manifests.of("PrometheusRule"):
+        assert rule["apiVersion"] == "monitoring.coreos.com/v1"
+        assert rule["spec"] == yaml.load((ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text(), yaml.CSafeLoader)
     if manifests.of("Certificate"):
         _certificates(manifests)
 

@@ -182,7 +182,8 @@ def test_an_overlay_as_documented_has_its_own_image_and_file(tmp_path: Path) -> 
 
 def test_what_is_removed_is_all_that_is_applied_but_the_namespace_and_the_data() -> None:
     (command,) = commands("kubectl delete")
-    words = {word for part in shlex.split(command) for word in part.split(",")} | {"certificate", "issuer", "servicemonitor"}
+    words = {word for part in shlex.split(command) for word in part.split(",")} | {"certificate", "issuer"}
+    words |= {"prometheusrule", "servicemonitor"}
     words |= {"horizontalpodautoscaler"} if "hpa" in words else set()
     words |= {"poddisruptionbudget"} if "pdb" in words else set()
     applied = {document["kind"].lower() for name in ("production", "sqlite-single") for document in _documents(name)}
