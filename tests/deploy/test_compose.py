@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,10 +80,23 @@ def test_a_volume_has_a_name_and_is_declared(name: str) -> None:
         assert volume.split(":")[0] in COMPOSE["volumes"]
 
 
+def configuration(name: str) -> Any:
+    """What a declared configuration says, here or in a file beside this one (JSON is YAML too)."""
+    declared = COMPOSE["configs"][name]
+    assert len(declared) == 1
+    text = declared["content"] if "content" in declared else (FILE.parent / declared["file"]).read_text()
+    return yaml.load(text, yaml.CSafeLoader)
+
+
 @each_service
 def test_a_mounted_configuration_is_declared_and_whole(name: str) -> None:
     for mounted in SERVICES[name].get("configs", []):
-        assert yaml.safe_load(COMPOSE["configs"][mounted["source"]]["content"])
+        assert configuration(mounted["source"])
+
+
+def test_every_declared_configuration_is_mounted_once() -> None:
+    mounted = [one["source"] for service in SERVICES.values() for one in service.get("configs", [])]
+    assert sorted(mounted) == sorted(COMPOSE["configs"])
 
 
 @each_service
@@ -170,6 +183,36 @@ def test_prometheus_reads_the_metrics_of_every_replica() -> None:
     assert job["job_name"] == "tracing-config"
     assert job["static_configs"] == [{"targets": [f"{name}:{Settings().metrics_port}" for name in REPLICAS]}]
     assert job.get("metrics_path", "/metrics") in {route.path for route in METRICS_ROUTES}
+
+
+def mounted_at(service: str) -> dict[str, str]:
+    """The declared configurations of a service by their path in it."""
+    return {one["target"]: one["source"] for one in SERVICES[service]["configs"]}
+
+
+def test_prometheus_has_the_alerts() -> None:
+    (path,) = configuration("prometheus")["rule_files"]
+    source = mounted_at("prometheus")[path]
+    assert (FILE.parent / COMPOSE["configs"][source]["file"]) == ROOT / "deploy" / "prometheus" / "alerts.yaml"
+
+
+def test_grafana_shows_the_dashboard_first_and_finds_prometheus() -> None:
+    mounted = mounted_at("grafana")
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    dashboard = configuration(mounted[home])
+    (provider,) = [
+        one
+        for path, source in mounted.items()
+        if path.startswith("/etc/grafana/provisioning/dashboards/")
+        for one in configuration(source)["providers"]
+    ]
+    assert (provider["type"], provider["options"]["path"]) == ("file", str(PurePosixPath(home).parent))
+    (source,) = configuration("grafana-datasources")["datasources"]
+    (wanted,) = [one["query"] for one in dashboard["templating"]["list"] if one["type"] == "datasource"]
+    assert (source["type"], source["isDefault"]) == (wanted, True)
+    assert urlsplit(source["url"]).hostname in SERVICES
+    (job,) = [one["current"]["value"] for one in dashboard["templating"]["list"] if one["name"] == "job"]
+    assert job == configuration("prometheus")["scrape_configs"][0]["job_name"]
 
 
 def test_every_variable_can_be_set_under_the_name_that_the_file_tells() -> None:
