@@ -4,7 +4,7 @@ It relies on what promtool has parsed: it does not say whether an expression is 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 _TOKEN = re.compile(
@@ -42,10 +42,11 @@ class Token(NamedTuple):
 
 
 class Selector(NamedTuple):
-    """A metric that is asked for, and the labels by which its series are chosen."""
+    """A metric that is asked for, and by which labels its series are chosen."""
 
     metric: str
-    labels: frozenset[str]
+    labels: Mapping[str, str | None]
+    """Of each label the value that it must have; None where it may be one of several, or must not be one."""
 
 
 def tokens(expression: str) -> list[Token]:
@@ -86,7 +87,7 @@ def selectors(expression: str) -> list[Selector]:
             continue
         if _text(all_tokens, following) in {"(", *LISTS}:  # A function, or an aggregation: `sum by (job) (...)`.
             continue
-        found.append(Selector(token.text, frozenset(_labels(all_tokens, following))))
+        found.append(Selector(token.text, dict(_labels(all_tokens, following))))
     return found
 
 
@@ -95,11 +96,12 @@ def metrics(expression: str) -> set[str]:
     return {selector.metric for selector in selectors(expression)}
 
 
-def _labels(all_tokens: Sequence[Token], place: int) -> Iterator[str]:
+def _labels(all_tokens: Sequence[Token], place: int) -> Iterator[tuple[str, str | None]]:
     if _text(all_tokens, place) == "{":
         while _text(all_tokens, place) != "}":
             if all_tokens[place].kind == "word":
-                yield all_tokens[place].text
+                exact = _text(all_tokens, place + 1) == "="
+                yield all_tokens[place].text, all_tokens[place + 2].text[1:-1] if exact else None
             place += 1
 
 

@@ -1,4 +1,4 @@
-"""Prometheus's own program that checks rules. The tests of operations fail without it: what they would show is not shown then."""
+"""Prometheus's own program that checks rules. Without it the tests of operations fail: nothing is shown then."""
 
 import shutil
 import subprocess

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.operations.alert_rules import ALERTS, cases_of, write_alone
-from tests.operations.promql import Token, metrics, outside, selectors, tokens
+from tests.operations.promql import Token, outside, tokens
 from tests.operations.promtool import promtool
 
 NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
@@ -69,29 +69,3 @@ def test_a_case_fails_when_the_rule_is_another(alert: str, tmp_path: Path) -> No
         if promtool("test", "rules", write_alone(tmp_path, mutant, cases)).returncode == 0
     ]
     assert survivors == []
-
-
-@pytest.mark.parametrize(
-    ("expression", "asked"),
-    [
-        ("up", {"up": set()}),
-        ('sum by (job) (rate(a_total{job="x", status=~"5.."}[5m])) / on (job) b > 1e3', {"a_total": {"job", "status"}, "b": set()}),
-        ("a offset 5m unless ignoring (protocol) b == bool 1 # c", {"a": set(), "b": set()}),
-        ("sum(a) without (x) + time() - Inf", {"a": set()}),
-        ("a < on (job) group_left (x) max by (job) (b offset 2m)", {"a": set(), "b": set()}),
-        ("topk(5, a{x='}'} @ 3)", {"a": {"x"}}),
-        ('label_replace(a, "up", "$1", "by", "(.*)")', {"a": set()}),
-        ("max_over_time(rate(a[5m])[1h:1m])", {"a": set()}),
-    ],
-)
-def test_the_metrics_and_labels_of_an_expression_are_found(expression: str, asked: dict[str, set[str]], tmp_path: Path) -> None:
-    file = tmp_path / "rules.yaml"
-    file.write_text(f"groups: [{{name: a, rules: [{{record: b, expr: {_quoted(expression)}}}]}}]")
-    checked = promtool("check", "rules", file)
-    assert checked.returncode == 0, checked.stderr
-    assert {one.metric: set(one.labels) for one in selectors(expression)} == asked
-    assert metrics(expression) == asked.keys()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
