@@ -34,7 +34,10 @@ EXPECTED: dict[str, Expected] = {
     "116": r"^INFO$",
     "123": r'"value":1,[\s\S]*"response_time":1500',
     "130": Between(0.0001, 60000),
-    "142": r'\A\[\{"statistic":"COUNT","value":[\d.]+\},\{"statistic":"TOTAL_TIME","value":[\d.e-]+\},\{"statistic":"MAX","value":[\d.e-]+\}\]',
+    "142": (
+        r'\A\[\{"statistic":"COUNT","value":[\d.]+\},\{"statistic":"TOTAL_TIME","value":[\d.e-]+\},\{"sta'
+        r'tistic":"MAX","value":[\d.e-]+\}\]'
+    ),
     "145": Between(30000000.0, 1000000000.0),
     "148": Between(0, 10),
     "151": r'(?=.*"name":"cache.gets")(?=.*"COUNT")(?=.*"result")',
@@ -42,15 +45,33 @@ EXPECTED: dict[str, Expected] = {
     "161": Between(0, 0),
     "165": Between(0.01, 90),
     "169": Between(0, 100),
-    "179": r'\A(?=.*up\{job=\\\"tracing-config\\\"\} == 0)(?=.*"duration":300\b)(?=.*"severity":"critical")(?=.*"team":"infrastructure")',
+    "179": (
+        r'\A(?=.*up\{job=\\\"tracing-config\\\"\} == 0)(?=.*"duration":300\b)(?=.*"severity":"critical")'
+        r'(?=.*"team":"infrastructure")'
+    ),
     "185": Between(7, 200),
     "189": r"operations\.md#tracingconfig",
     "195": r'\A(?=.*5\.\..*> 5)(?=.*"duration":600\b)(?=.*"severity":"warning")(?=.*"team":"infrastructure")',
-    "211": r'\A(?=.*histogram_quantile\(0\.95.*> 0\.5)(?=.*"duration":900\b)(?=.*"severity":"warning")(?=.*"team":"infrastructure")',
-    "230": r'\A(?=.*jvm_memory_used_bytes.*> 85)(?=.*"duration":600\b)(?=.*"severity":"warning")(?=.*"team":"infrastructure")',
-    "246": r'\A(?=.*process_cpu_seconds_total.*tracing_config_cpu_limit_cores.*> 80)(?=.*"duration":600\b)(?=.*"severity":"warning")(?=.*"team":"infrastructure")',
-    "263": r'\A(?=.*hikaricp_connections_active.*> 90)(?=.*"duration":300\b)(?=.*"severity":"warning")(?=.*"team":"infrastructure")',
-    "279": r'\A(?=.*redis_up\{job=\\\"tracing-config\\\"\} == 0)(?=.*"duration":120\b)(?=.*"severity":"critical")(?=.*"team":"infrastructure")',
+    "211": (
+        r'\A(?=.*histogram_quantile\(0\.95.*> 0\.5)(?=.*"duration":900\b)(?=.*"severity":"warning")'
+        r'(?=.*"team":"infrastructure")'
+    ),
+    "230": (
+        r'\A(?=.*jvm_memory_used_bytes.*> 85)(?=.*"duration":600\b)(?=.*"severity":"warning")'
+        r'(?=.*"team":"infrastructure")'
+    ),
+    "246": (
+        r'\A(?=.*process_cpu_seconds_total.*tracing_config_cpu_limit_cores.*> 80)(?=.*"duration":600\b)'
+        r'(?=.*"severity":"warning")(?=.*"team":"infrastructure")'
+    ),
+    "263": (
+        r'\A(?=.*hikaricp_connections_active.*> 90)(?=.*"duration":300\b)(?=.*"severity":"warning")'
+        r'(?=.*"team":"infrastructure")'
+    ),
+    "279": (
+        r'\A(?=.*redis_up\{job=\\\"tracing-config\\\"\} == 0)(?=.*"duration":120\b)'
+        r'(?=.*"severity":"critical")(?=.*"team":"infrastructure")'
+    ),
     "297": r'"status": ?"UP"',
     "337": r"minReplicas: 5",
     "348": r"total_exec_time[\s\S]*\(\d+ rows?\)",
@@ -60,7 +81,10 @@ EXPECTED: dict[str, Expected] = {
     "389": r"limits:\n\s+cpu: (2000m|\"2\")\n\s+memory: 4Gi\n\s+requests:\n\s+cpu: (1000m|\"1\")\n\s+memory: 2Gi",
     "430": Between(1, 10),
     "435": r"mean_exec_time[\s\S]*\(0 rows\)",
-    "442": r"(?=[\s\S]*tracing_configurations +\| \d+ kB)(?=[\s\S]*sampling_policies)(?=[\s\S]*changes)(?=[\s\S]*revisions)",
+    "442": (
+        r"(?=[\s\S]*tracing_configurations +\| \d+ kB)(?=[\s\S]*sampling_policies)(?=[\s\S]*changes)"
+        r"(?=[\s\S]*revisions)"
+    ),
     "451": r"revisions_pkey",
     "469": r'"snapshot": ?"written"',
     "473": r'"removed": ?\["jaeger-span-2020-01-01"\]',
@@ -69,7 +93,7 @@ EXPECTED: dict[str, Expected] = {
     "490": r"\AVACUUM\n\Z",
     "491": r"\AREINDEX\n\Z",
     "496": r"old\.log\n\Z",
-    "509": r"(?=[\s\S]*kind: ConfigMap)(?=[\s\S]*sampling_strategies\.json: \|)(?=[\s\S]*name: tracing-config-new)",
+    "509": r"(?=[\s\S]*kind: ConfigMap)(?=[\s\S]*sampling_strategies\.json: )(?=[\s\S]*name: tracing-config-new)",
     "514": r'config-hash: "\d{10}"',
     "534": r'(?=[\s\S]*"param": ?0\.05)(?=[\s\S]*"revision": ?\d+)',
     "558": Between(6, 30),

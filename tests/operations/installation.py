@@ -69,7 +69,7 @@ class Installation:
         self._stack.close()
 
     def run(self, command: str, **variables: str) -> str:
-        """What a command prints that is typed after the first block of the guide. Fails when it ends with another code than 0."""
+        """What a command prints that is typed after the first block of the guide. It has to end with 0."""
         self._leave_an_old_log()
         script = f"{blocks()[0].text}{command}"
         done = subprocess.run(
@@ -112,7 +112,7 @@ class Installation:
             ("postgres", "CREATE DATABASE restored OWNER tracing_user"),
             ("tracing_config_db", "CREATE EXTENSION pg_stat_statements"),
         ):
-            command = [self.postgres.binaries / "psql", "-q", self.postgres.url(database), "-c", statement]
+            command = [str(self.postgres.binaries / "psql"), "-q", self.postgres.url(database), "-c", statement]
             subprocess.run(command, check=True, timeout=COMMAND_SECONDS)
         self.moto.client().create_bucket(
             Bucket="exalt-backups", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -171,7 +171,7 @@ class Installation:
         assert httpx.get(f"{plain.sidecar_url}/api/v1/config/services", headers=refused, timeout=5).status_code == 401
         with (self.folder / "tracing-config-dump.sql").open("wb") as dump:
             command = [
-                self.postgres.binaries / "pg_dump",
+                str(self.postgres.binaries / "pg_dump"),
                 "--no-comments",
                 "--exclude-extension=*",
                 self._database("tracing_config_db"),

@@ -1,4 +1,4 @@
-"""The rows of the guide that nothing here can run, one by one, and those that have no counterpart: none gets such a mark unseen."""
+"""The rows of the guide that nothing here can run, and those that have no counterpart, so that none gets such a mark unseen."""
 
 ON_A_CLUSTER = {
     "78": "kubectl get pods -n exalt-shared -l app=tracing-config",
@@ -21,7 +21,7 @@ ON_A_CLUSTER = {
     "331": "kubectl scale deployment tracing-config --replicas=2 -n exalt-shared",
     "334": "kubectl rollout undo deployment/tracing-config -n exalt-shared",
     "345": "kubectl top pods -n exalt-shared -l app=tracing-config",
-    "420": "kubectl run -it --rm debug -n infrastructure --image=postgres:17 --restart=Never -- psql -h postgres-service -U tracing_user -d tracing_config_db",
+    "420": "kubectl run -it --rm debug -n infrastructure --image=postgres:17 --restart=Never -- psql -h postgres-service -U tracing_user -d tracing_config_db",  # noqa: E501 - word for word
     "424": "kubectl get pods -n infrastructure -l app=postgres",
     "427": "kubectl logs -f deployment/postgres -n infrastructure",
     "481": "kubectl apply -k deploy/kubernetes/overlays/production",

@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tests.services.account import Account
 from tests.services.local_server import LocalServer
@@ -53,7 +53,7 @@ class PrometheusServer(LocalServer):
         except OSError:
             return False
 
-    def _ask(self, path: str) -> Any:
+    def _ask(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path)
