@@ -104,9 +104,7 @@ _METERS = (
         tags=("result",),
     ),
     Meter("cache.puts", "Answers that were put into memory: one for each miss", _cache(lambda cache: cache.misses), ("COUNT",)),
-    Meter(
-        "disk.free", "Free for this user, where the data folder is", _disk(lambda room: room.free), unit="bytes"
-    ),
+    Meter("disk.free", "Free for this user, where the data folder is", _disk(lambda room: room.free), unit="bytes"),
     Meter("disk.total", "In all, where the data folder is", _disk(lambda room: room.total), unit="bytes"),
     _pool("", "Open connections", lambda pool: pool.active + pool.idle),
     _pool(".active", "Connections in use by a commit, of those", lambda pool: pool.active),
