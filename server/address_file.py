@@ -18,7 +18,7 @@ LOOK_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 """Between two attempts to use an address that does not work: it may have been written before the server knew it."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class AddressFile:

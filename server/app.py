@@ -43,7 +43,7 @@ from storage.figures import Measured
 from storage.interface import Copies
 from storage.snapshot_file import SnapshotFile
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

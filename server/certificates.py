@@ -18,7 +18,7 @@ LOOK_SECONDS = 1.0
 POLLS, SIDECAR = "polls", "sidecar"
 """What certificates are used for, in health, metrics and the log."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 def load_certificates(settings: Settings) -> dict[str, "Certificate"]:

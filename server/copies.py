@@ -24,7 +24,7 @@ CHECK_SECONDS = 30.0
 RETRY_SECONDS = 5.0
 """Between two attempts to write a copy that could not be written."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 async def load_base(copies: Mapping[str, Copies], served: Served) -> None:

@@ -16,7 +16,7 @@ LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 2.0
 """A file system that takes longer hangs, as one of a network does whose server went away."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Room(NamedTuple):

@@ -16,7 +16,7 @@ SECONDS = 60.0
 LOOK_SECONDS = 0.5
 """So soon after the store is followed it is asked for the first time."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class StoreFigures:

@@ -31,7 +31,7 @@ MISMATCH_SECONDS = 30.0
 REFRESH_ATTEMPTS = 10
 """How often a refresh begins again because a commit was served since it began."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Follower:

@@ -11,7 +11,7 @@ PROBE_SECONDS = 2.0
 """Between two questions. With the time limit of one (``storage.hot_copy.QUESTION_SECONDS``) a Redis that went away, or hangs,
 is told within three seconds."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Versioned(Protocol):

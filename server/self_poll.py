@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.5
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class SelfPoll:

@@ -25,7 +25,7 @@ folder, of most network file systems, or of a folder that went away and came bac
 
 LOGGED_WARNINGS = 5
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 def load_bytes(path: Path, *, pipes: bool = False) -> bytes:

@@ -26,7 +26,7 @@ LOG_SECONDS = 60.0
 MAX_LOGGED = 100
 """Lines in that time; the counter has all."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 _REASONS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client sent no certificate",
@@ -53,7 +53,7 @@ class Refusals:
             self._since = time.monotonic()
         if len(self._logged) < MAX_LOGGED and (remote, reason) not in self._logged:
             self._logged.add((remote, reason))
-            _log.warning("a TLS connection was refused", use=certificate.use, remote=remote, reason=reason)
+            _log.warning("a TLS connection was refused", use=certificate.use, remote_addr=remote, reason=reason)
 
 
 def _reason_of(error: ssl.SSLError, certificate: Certificate) -> str:

@@ -13,7 +13,7 @@ SETTLED_SECONDS = 2.0
 """A file that was written less long ago is read at every look: a second write may fall into the same tick of the file system's
 clock."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class WatchedFile(Generic[Content]):

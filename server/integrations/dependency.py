@@ -19,7 +19,7 @@ Check = Callable[[], Awaitable[Mapping[str, Any]]]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Dependency:

@@ -19,7 +19,7 @@ LEAVE_SECONDS = 2.0
 READY_SECONDS = 0.2
 """After these at the latest it is noticed that the replica is ready, or is not any more."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Registration:

@@ -34,7 +34,7 @@ ENTRY_CHARACTERS = 800
 NAME = "trace cleanup"
 """Under which one replica is alone."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class AlreadyRunning(Exception):

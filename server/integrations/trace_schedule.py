@@ -14,7 +14,7 @@ HOUR = 3600.0
 
 MOST_HOURS = 24
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class TraceSchedule:

@@ -1,10 +1,9 @@
 """The default poll server: one h2corn in our event loop answers HTTP/1.1, HTTP/2 and every kind of gRPC on each port."""
 
 import asyncio
-import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 from h2corn import Config, RequestPolicy, Server
@@ -37,7 +36,7 @@ STREAMS_SECONDS = 1.0
 SETTLE_SECONDS = 0.02
 """What h2corn has to note that a stream is over."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class AsgiPollServer:
@@ -68,9 +67,8 @@ class AsgiPollServer:
 
     async def _start_serving(self) -> None:
         self._server = Server(self._application, self._config())
-        with _standard_error_silenced():
-            self._serving = asyncio.create_task(self._server.serve())
-            await self._server.wait_started()
+        self._serving = asyncio.create_task(self._server.serve())
+        await self._server.wait_started()
 
     async def _keep_serving(self) -> None:
         """h2corn ends where no descriptors are left for a connection. It begins again: polls must go on."""
@@ -117,7 +115,7 @@ class AsgiPollServer:
             grpc=True,
             runtime_threads=1,
             access_log=False,
-            log_format="json",
+            log_format="json",  # See ``server.telemetry.standard_error``.
             timeout_graceful_shutdown=self._grace_seconds,
             timeout_handshake=HEAD_SECONDS,
             timeout_request_header=HEAD_SECONDS,
@@ -145,17 +143,3 @@ class AsgiPollServer:
                 ),
             ),
         )
-
-
-@contextmanager
-def _standard_error_silenced() -> Iterator[None]:
-    """h2corn announces itself there, in a format of its own, and has no setting against it."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

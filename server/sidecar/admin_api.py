@@ -16,7 +16,7 @@ from server.sidecar.route import Call, Route, Routes
 from server.validation_report import Report
 from storage.interface import Point
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Refreshed(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ MAX_TOKEN_CHARACTERS = 8000
 LOOK_SECONDS = 1.0
 """So long after a change a file may still be used as it was."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Authentication:
@@ -127,8 +127,15 @@ class Authentication:
 
     def _refused(self, event: str, request: web.Request, label: Reason, reason: str, **fields: str) -> None:
         self._failures.labels(label).inc()
-        remote = client_address(request, self._settings.trusted_proxies)
-        _log.warning(event, reason=reason, remote=remote, method=request.method, path=request.rel_url.raw_path, **fields)
+        resource = request.match_info.route.resource
+        _log.warning(
+            event,
+            reason=reason,
+            method=request.method,
+            route=resource and resource.canonical,  # Not the path: a search for addresses would find what a client put there.
+            remote_addr=client_address(request, self._settings.trusted_proxies),
+            **fields,
+        )
 
     async def _reload(self) -> None:
         """At most once a second, and one at a time: a file system that hangs holds up one request."""

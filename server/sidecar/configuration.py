@@ -21,7 +21,7 @@ Show = Callable[[Stored], object]
 WriteCall = Call[Any, Any]
 """A call whose query is a ``WriteQuery``."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from server.integrations.http_client import Unusable
 from storage import errors as storage_errors
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Problem(Exception):

@@ -29,7 +29,7 @@ ATTEMPTS = 3
 
 _AT_ONCE = 100
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class ImportQuery(WriteQuery, frozen=True):

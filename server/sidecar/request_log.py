@@ -19,7 +19,7 @@ NO_ROUTE = "none"
 ACTOR = web.RequestKey("actor", str)
 """The name of who asks, once that is known."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 @web.middleware

@@ -1,22 +1,38 @@
-"""Where the lines of the log go: a thread writes them, so that a reader of the standard output that stalls holds up nobody."""
+"""Where the lines of the log go: a thread writes them, so that a reader or a disk that stalls holds up nobody."""
 
-import json
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from threading import Condition, Thread
-from typing import TextIO
+from typing import Protocol
+
+import structlog
 
 MOST_WAITING = 2000
-"""Lines. More are dropped, and counted, until the reader goes on."""
+"""Lines. More are dropped, and counted, until the output goes on."""
 
 CLOSE_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Output(Protocol):
+    """Takes the lines of one writer, in its thread."""
+
+    dropped: str
+    """What is told when lines had to be dropped: of what, and why."""
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write whole lines; may block. Raises OSError where they are lost and nobody is to be told."""
+
+    def close(self) -> None:
+        """Nothing is written any more."""
 
 
 class LogWriter:
     """Takes whole lines and never waits; what does not fit is told by a line of its own once there is room again."""
 
-    def __init__(self, output: TextIO) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
         self._lines: deque[str] = deque()
         self._changed = Condition()
@@ -24,24 +40,23 @@ class LogWriter:
         self._closing = False
         # A daemon: one that waits for a reader must not keep the process from ending.
         self._thread = Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
-    def write(self, text: str) -> None:
+    def write(self, line: str) -> None:
         with self._changed:
             if len(self._lines) < MOST_WAITING:
-                self._lines.append(text)
-                self._changed.notify_all()
+                self._lines.append(line)
+                self._changed.notify()
             else:
                 self._dropped += 1
-
-    def flush(self) -> None:
-        """The thread does it."""
 
     def close(self) -> None:
         """Write what waits, in CLOSE_SECONDS at the most."""
         with self._changed:
             self._closing = True
-            self._changed.notify_all()
+            self._changed.notify()
         self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
@@ -52,16 +67,10 @@ class LogWriter:
                 lines, dropped = [*self._lines], self._dropped
                 self._lines.clear()
                 self._dropped = 0
-            if not lines:
-                return
             if dropped:
-                lines.append(_dropped_line(dropped))
-            with suppress(OSError, ValueError):  # The reader is gone for good: nobody is there to be told.
-                self._output.write("".join(lines))
-                self._output.flush()
-
-
-def _dropped_line(count: int) -> str:
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    message = "lines of the log were dropped: nobody read the standard output"
-    return json.dumps({"@timestamp": now, "level": "WARNING", "message": message, "dropped": count}) + "\n"
+                _log.warning(self._output.dropped, dropped=dropped)
+            if not lines:
+                self._output.close()
+                return
+            with suppress(OSError):
+                self._output.write(lines)

@@ -1,57 +1,91 @@
-"""Logs: one JSON object a line on standard output, one line an event."""
+"""The log: one JSON object a line on standard output, lines for people on a terminal, and files where a folder is set."""
 
 import logging
+import os
 import sys
-from typing import Any, TextIO, cast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
 
 import structlog
 
-from server.telemetry.log_writer import LogWriter
+from server.setting_reader import SettingError
+from server.settings import Settings
+from server.telemetry.library_logs import library_logs
+from server.telemetry.log_files import LogFiles
+from server.telemetry.log_line import LogLine
+from server.telemetry.log_writer import LogWriter, Output
+from server.telemetry.standard_error import StandardError
+from server.telemetry.standard_output import StandardOutput, Terminal
 
 
-def configure_logs(level: str) -> LogWriter:
-    """Send our events, and what libraries log through the standard library, to standard output as JSON.
+@contextmanager
+def logs(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Write the log until the end: our events, and what libraries and native code tell in whatever way.
 
-    Returns what writes them, to be closed at the end.
+    See ``LogLine`` for what a line has. Each output has a thread of its own: one that stalls holds up neither us nor another.
 
-    Keys: ``@timestamp`` (UTC), ``level`` (upper case), ``message``, then what the event carries. ``level`` is the least
-    that is written; libraries are held at WARNING.
+    Args:
+        environment: says ``OTEL_SERVICE_NAME``, and of a terminal ``NO_COLOR`` and ``TERM``.
+
+    Raises:
+        SettingError: no file can be written in the folder for the log.
     """
-    least, writer = logging.getLevelName(level), LogWriter(sys.stdout)
+    outputs: list[Output] = []
+    if sys.stdout is not None:
+        outputs.append(_standard_output(environment))
+    if settings.log_dir is not None:
+        outputs.append(_files(settings.log_dir, settings.variable("log_dir")))
+    writers = [LogWriter(output) for output in outputs]
+    least = logging.getLevelNamesMapping()[settings.log_level]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            _upper_case_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp"),
-            structlog.processors.EventRenamer("message"),
             structlog.processors.format_exc_info,
-            _for_eyes,
-            structlog.processors.JSONRenderer(),
+            LogLine(environment.get("OTEL_SERVICE_NAME") or "tracing-config"),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", writer)),
+        logger_factory=partial(_Logger, writers),
         cache_logger_on_first_use=False,
     )
-    # Its warnings are tracebacks of what the follower tells in a line.
-    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
-    # A traceback for whatever bytes anybody sends; what fails in a handler is told by the sidecar itself.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    logging.basicConfig(level=max(least, logging.WARNING), handlers=[_ToStructlog()], force=True)
-    return writer
+    with ExitStack() as stack:
+        for writer in writers:
+            writer.start()
+            stack.callback(writer.close)
+        stack.enter_context(library_logs(least))
+        if sys.stderr is not None:
+            standard_error = StandardError()
+            standard_error.open()
+            stack.enter_context(closing(standard_error))
+        yield
 
 
-class _ToStructlog(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        logger = structlog.get_logger()
-        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+def _standard_output(environment: Mapping[str, str]) -> Output:
+    descriptor = sys.stdout.fileno()
+    if not os.isatty(descriptor):
+        return StandardOutput(descriptor)
+    return Terminal(descriptor, colors=not environment.get("NO_COLOR") and environment.get("TERM") != "dumb")
 
 
-def _for_eyes(_logger: object, _method: str, event: structlog.typing.EventDict) -> dict[str, Any]:
-    first = {key: event.pop(key) for key in ("@timestamp", "level", "message")}
-    return {**first, **event}
+def _files(folder: Path, setting: str) -> Output:
+    files = LogFiles(folder)
+    try:
+        files.open()
+    except OSError as error:
+        reason = f"cannot write in {folder.absolute()}: {error.strerror}"
+        raise SettingError(f"{setting}: {reason}; name a folder of this user, or leave it out") from None
+    return files
 
 
-def _upper_case_level(_logger: object, _method: str, event: structlog.typing.EventDict) -> dict[str, Any]:
-    event["level"] = event["level"].upper()
-    return dict(event)
+class _Logger:
+    """What structlog takes for a logger: whatever the level, its lines go to every writer."""
+
+    def __init__(self, writers: Sequence[LogWriter], name: str) -> None:
+        self._writers, self.name = writers, name
+
+    def write(self, line: str) -> None:
+        for writer in self._writers:
+            writer.write(line)
+
+    debug = info = warning = error = write

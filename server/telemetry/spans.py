@@ -41,7 +41,7 @@ without any span.
 MAX_PATH_CHARACTERS = 1024
 """Of a path in a span; a client may send more."""
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Spans(Traces):

@@ -11,7 +11,7 @@ from tests.deploy.kubernetes import LABEL
 from tests.deploy.log_template import ERRORS, FIELDS, FOLDER, MAPPINGS, ROOT, SLOW_REQUESTS, TEMPLATE, documented
 
 POD = "kubernetes.labels.app"
-KEPT_ONLY = {"copies", "drain_seconds", "first_warnings", "services", "warnings"}
+KEPT_ONLY = {"copies", "drain_seconds", "dropped", "first_warnings", "lost", "services", "thread", "warnings", "where"}
 """Fields of the log that nobody looks for."""
 
 METHODS = {"debug", "info", "warning", "error", "exception", "log"}

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from functools import partial
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -203,26 +204,36 @@ def test_a_refusal_is_a_problem_a_log_line_and_a_count(guarded: Guarded, header:
     path = f"/api/v1/config/services/{time.monotonic_ns()}"
     headers = {} if header is None else {b"Authorization": header.encode()}
     url = f"{guarded.replica.sidecar_url}{path}?reason=in-the-query"
-    response = guarded.client.get(url, headers={b"X-Forwarded-For": f"192.0.2.66, {CLIENT}".encode(), **headers})
+    client = new_address()
+    response = guarded.client.get(url, headers={b"X-Forwarded-For": f"192.0.2.66, {client}".encode(), **headers})
     guarded.answers.append(response.text)
     assert response.status_code == 401
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.json()["type"] == "urn:tracing-config:problem:unauthorized"
-    event = guarded.replica.wait_for_event(lambda event: event.get("path") == path)
-    assert (event["level"], event["message"], event["remote"]) == ("WARNING", "authentication failed", CLIENT)
+    event = guarded.replica.wait_for_event(lambda event: event.get("remote_addr") == client)
+    assert (event["level"], event["message"]) == ("WARN", "authentication failed")
+    assert (event["method"], event["route"]) == ("GET", "/api/v1/config/services/{service}")
     assert event["reason"] in response.json()["detail"]
     assert "in-the-query" not in json.dumps(event)
     assert guarded.refusals() == {**before, reason: before[reason] + 1}
 
 
+def new_address() -> str:
+    """Of a client that no other line of the log is about."""
+    return str(IPv6Address(2**125 + time.monotonic_ns()))
+
+
 def test_what_a_role_may_not_do_is_told_with_the_name(guarded: Guarded) -> None:
     before = guarded.refusals()["forbidden"]
-    response = guarded.ask("PUT", "/api/v1/config/services/told?reason=in-the-query", VIEWER, json=HALF)
+    client = new_address()
+    headers = {"X-Forwarded-For": client}
+    response = guarded.ask("PUT", "/api/v1/config/services/told?reason=in-the-query", VIEWER, json=HALF, headers=headers)
     assert response.status_code == 403
     assert response.json()["type"] == "urn:tracing-config:problem:forbidden"
-    event = guarded.replica.wait_for_event(lambda event: event.get("path") == "/api/v1/config/services/told")
-    assert (event["message"], event["name"], event["remote"]) == ("forbidden", "reader", CLIENT)
+    event = guarded.replica.wait_for_event(lambda event: event.get("remote_addr") == client)
+    assert (event["message"], event["name"]) == ("forbidden", "reader")
+    assert (event["method"], event["route"]) == ("PUT", "/api/v1/config/services/{service}")
     assert "viewer" in event["reason"]
     assert "in-the-query" not in json.dumps(event)
     assert guarded.refusals()["forbidden"] == before + 1

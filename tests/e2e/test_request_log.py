@@ -1,5 +1,6 @@
 """Each request of the sidecar is a line of the log, which says nothing that a client made up; a poll is none."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,12 @@ def test_a_request_is_one_line_with_who_what_and_how_long(replica: Replica) -> N
     response_time = line.pop("response_time")
     assert isinstance(response_time, float)
     assert 0 < response_time < 15_000
-    assert line.pop("@timestamp")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("@timestamp"))
     assert line == {
         "level": "INFO",
+        "logger": "server.sidecar.request_log",
         "message": "a request was answered",
+        "service.name": "tracing-config",
         "method": "PUT",
         "route": "/api/v1/config/services/{service}",
         "status": 422,
@@ -106,7 +109,7 @@ def test_a_probe_that_fails_is_a_warning(tmp_path: Path) -> None:
         assert httpx.get(f"{unready.sidecar_url}/actuator/health/liveness").status_code == 200
         assert httpx.get(f"{unready.sidecar_url}/actuator/health/readiness").status_code == 503
         line = next_line(unready)
-        assert (line["route"], line["status"], line["level"]) == ("/actuator/health/readiness", 503, "WARNING")
+        assert (line["route"], line["status"], line["level"]) == ("/actuator/health/readiness", 503, "WARN")
 
 
 def test_a_poll_is_no_line(replica: Replica) -> None:

@@ -110,7 +110,7 @@ async def test_an_accepted_store_is_followed_by_every_replica_and_takes_over_the
     assert answer["point"] == details(one)["point"]
     assert one.rate("a") == one.rate("other") == 0.75
     told = one.wait_for_event(lambda event: "in place of the followed one" in event["message"])
-    assert (told["level"], told["served"], told["head"]) == ("WARNING", abandoned, answer["point"])
+    assert (told["level"], told["served"], told["head"]) == ("WARN", abandoned, answer["point"])
     [kept] = (tmp_path / "one").glob("lost-*.bin")
     assert kept.name.startswith("lost-1-")
 

@@ -130,7 +130,7 @@ def test_only_clients_with_a_certificate_of_the_authority_and_a_name_that_is_lis
                 httpx.get(f"{replica.http_url}/sampling?service=shop", verify=authority.context(stranger), timeout=5)
 
             told = replica.wait_for_event(is_refusal)
-            assert (told["level"], told["use"], told["remote"], told["reason"]) == ("WARNING", "polls", "127.0.0.1", reason)
+            assert (told["level"], told["use"], told["remote_addr"], told["reason"]) == ("WARN", "polls", "127.0.0.1", reason)
 
         assert replica.metrics()['tracing_config_tls_refused_total{use="polls"}'] >= 2 * len(strangers)
 
