@@ -24,7 +24,7 @@ MAX_DEPTH = 4
 LEVELS = {"debug": "DEBUG", "info": "INFO", "warning": "WARN"}
 """By the name of the method; all others are ERROR."""
 
-ACTING = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+ACTING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """What ends a line for some readers, steers a terminal or turns the direction of text, and JSON allows as it is."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")

@@ -88,4 +88,4 @@ class _Logger:
         for writer in self._writers:
             writer.write(line)
 
-    debug = info = warning = error = write
+    debug = info = warning = error = critical = exception = write

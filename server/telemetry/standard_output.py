@@ -39,6 +39,7 @@ class Terminal(StandardOutput):
         self._render = ConsoleRenderer(
             colors=colors,
             level_styles={level: styles[level.lower()] for level in ("DEBUG", "INFO", "WARN", "ERROR")},
+            repr_native_str=True,  # Which spells out what acts.
             sort_keys=False,
             timestamp_key="@timestamp",
             event_key="message",
@@ -49,15 +50,14 @@ class Terminal(StandardOutput):
         super().write([self._readable(msgspec.json.decode(line)) for line in lines])
 
     def _readable(self, fields: Mapping[str, Any]) -> str:
-        shown = {name: _printable(value) for name, value in fields.items() if name not in ("service.name", "exception")}
-        line = self._render(None, "", shown)
+        shown = {name: value for name, value in fields.items() if name not in ("service.name", "exception")}
+        line = self._render(
+            None, "", {**shown, "logger": _printable(fields["logger"]), "message": _printable(fields["message"])}
+        )
         # Further in, so that no line of an exception's text can pass for one of the log.
         traceback = [f"    {_printable(each)}" for each in fields.get("exception", "").split("\n") if each]
         return "\n".join((line, *traceback)) + "\n"
 
 
-def _printable(value: object) -> object:
-    """Texts; of other values the renderer shows the representation, which has none of these characters."""
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
