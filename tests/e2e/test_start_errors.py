@@ -64,6 +64,15 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert "TRACING_CONFIG_DATA_DIR" in refused(tmp_path / "file" / "data")
 
 
+def test_a_folder_for_the_log_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = refused(tmp_path / "data", TRACING_CONFIG_LOG_DIR=str(tmp_path / "file" / "logs"))
+    assert line.startswith(
+        f"tracing-config: TRACING_CONFIG_LOG_DIR: cannot write in {tmp_path}/file/logs: Not a directory; name"
+    )
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_bad_redis_address_is_named_without_its_password(tmp_path: Path) -> None:
     line = refused(tmp_path, TRACING_CONFIG_REDIS_URL="redis://:hunter2@host:port")
     assert "TRACING_CONFIG_REDIS_URL" in line
