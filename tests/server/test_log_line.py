@@ -30,7 +30,11 @@ class Kept:
 
 
 KEPT = Kept()
-CHAIN = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, LogLine("a-service")]
+CHAIN: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.format_exc_info,
+    LogLine("a-service"),
+]
 LOG = structlog.wrap_logger(KEPT, processors=CHAIN, wrapper_class=structlog.make_filtering_bound_logger(0))
 
 
