@@ -97,6 +97,17 @@ def test_the_operator_gets_the_same_groups() -> None:
     assert yaml.load(file.read_text(), yaml.CSafeLoader)["spec"]["groups"] == GROUPS
 
 
+def test_the_prometheus_of_compose_takes_its_configuration_with_the_alerts(tmp_path: Path) -> None:
+    compose = yaml.load((ROOT / "deploy" / "compose.yaml").read_text(), yaml.CSafeLoader)
+    text = compose["configs"]["prometheus"]["content"]
+    assert "/etc/prometheus/alerts.yaml" in text
+    file = tmp_path / "prometheus.yml"
+    file.write_text(text.replace("/etc/prometheus/alerts.yaml", str(RULES)))
+    checked = promtool("check", "config", "--lint=all", "--lint-fatal", file)
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(ALERTS)} rules found" in checked.stdout
+
+
 def test_a_rule_that_promtool_cannot_read_fails(tmp_path: Path) -> None:
     spoilt = tmp_path / "alerts.yaml"
     spoilt.write_text(RULES.read_text().replace('up{job="tracing-config"} == 0', 'up{job="tracing-config"} =='))

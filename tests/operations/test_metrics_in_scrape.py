@@ -5,6 +5,7 @@ The names are found by `promql.selectors`, which knows functions, operators and 
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from tests.e2e.certificates import Authority
-from tests.e2e.replica import Replica, strategies
+from tests.e2e.replica import PLAIN, Replica, strategies
 from tests.e2e.stores import replica_on
 from tests.operations.alert_rules import ALERTS
 from tests.operations.grafana import SHOWN, expressions
@@ -26,10 +27,11 @@ OF_PROMETHEUS = {"up", "ALERTS"}
 
 OF_THE_TARGET = {"job", "instance", "namespace"}
 
-LOOKED_FOR = {
-    **{f"alert {name}: {one}": one for name, rule in ALERTS.items() for one in selectors(rule["expr"])},
-    **{f"panel {panel['title']}: {one}": one for panel in SHOWN for text in expressions(panel) for one in selectors(text)},
-}
+LOOKED_FOR: list[tuple[str, Selector]] = [
+    *((name, one) for name, rule in ALERTS.items() for one in selectors(rule["expr"])),
+    *((panel["title"], one) for panel in SHOWN for text in expressions(panel) for one in selectors(text)),
+]
+"""With the alert or the panel that asks for it."""
 
 DIVIDED = {
     "jvm_memory_used_bytes",
@@ -67,6 +69,8 @@ def replica(
         assert replica.put_rate("shop", 0.25).is_success
         refused = replica.api("PUT", "/services/shop", json={}, headers={"Authorization": "Bearer a-token-of-nobody"})
         assert refused.status_code == 401
+        with pytest.raises(httpx.TransportError):  # Speaks no TLS, and is counted.
+            httpx.get(replica.metrics_url.replace("https", "http"), timeout=5, **PLAIN)
         yield replica
 
 
@@ -88,16 +92,20 @@ def is_there(selector: Selector, samples: list[Sample]) -> bool:
 
 
 def missing(replica: Replica) -> list[str]:
-    """What nothing in the scrape answers."""
+    """What nothing in the scrape answers, and who asks for it."""
     samples = scraped(replica)
-    return [place for place, one in LOOKED_FOR.items() if one.metric not in OF_PROMETHEUS and not is_there(one, samples)]
+    return [
+        f"{one.metric}{dict(one.labels)}, asked for by {place}"
+        for place, one in LOOKED_FOR
+        if one.metric not in OF_PROMETHEUS and not is_there(one, samples)
+    ]
 
 
 async def test_every_metric_of_alerts_and_dashboard_is_in_a_scrape(replica: Replica) -> None:
-    try:
+    with suppress(TimeoutError):
         await eventually(lambda: not missing(replica))  # A replica polls itself, and measures its tables, now and then.
-    except TimeoutError:
-        assert missing(replica) == []
+    absent = missing(replica)
+    assert not absent, "\n".join(absent)
 
 
 def test_what_is_not_there_is_found(replica: Replica) -> None:
