@@ -153,7 +153,7 @@ EXPECTED: dict[str, Expected] = {
     "932": r"value: 100\n\s+periodSeconds: 15",
     "940": r"table_size[\s\S]*total_size[\s\S]*tracing_configurations",
     "950": r"\d{4}-\d\d-01 .*\| +\d+ \|",
-    "973": r'"reason": ?"unknown-token"',
+    "973": r'"reason": ?"the token is not known"',
     "979": r"\d+ 127\.0\.0\.1",
     "987": r"Not Before[\s\S]*Not After",
     "1013": Between(1, 1),

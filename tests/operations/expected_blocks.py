@@ -60,7 +60,7 @@ EXPECTED_BLOCKS: dict[str, list[Expected]] = {
     "Processor and memory 1": [Between(3e7, 1e9), Between(0.0001, 2)],
     "Growth 1": [r"table_size", r"\d{4}-\d\d-01 .*\| +\d+ \|", r"revisions *\n[-+]+\n \d{4}-\d\d-01"],
     "Failed log-ins 1": [
-        r'"reason": ?"unknown-token"',
+        r'"reason": ?"the token is not known"',
         r'^tracing_config_authentication_failures_total\{reason="unknown-token"\} [1-9]',
     ],
     "Addresses 1": [r"^ +\d+ 127\.0\.0\.1$"],
