@@ -1,5 +1,7 @@
 """How often something happened, how long it took in all, and the longest of late."""
 
+from collections import deque
+
 SLOT_SECONDS = 40.0
 
 SLOTS = 3
@@ -13,19 +15,19 @@ class Timer:
         self.count = 0
         self.total = 0.0
         """Seconds."""
-        self._longest: dict[int, float] = {}
+        self._longest: deque[tuple[int, float]] = deque(maxlen=SLOTS)
+        """The slots in which something happened, and the longest in each."""
 
     def observe(self, seconds: float, now: float) -> None:
         self.count += 1
         self.total += seconds
         slot = int(now / SLOT_SECONDS)
-        longest = self._longest.get(slot)
-        if longest is None:
-            self._longest = {one: known for one, known in self._longest.items() if one > slot - SLOTS}
-        if longest is None or seconds > longest:
-            self._longest[slot] = seconds
+        if not self._longest or self._longest[-1][0] != slot:
+            self._longest.append((slot, seconds))
+        elif seconds > self._longest[-1][1]:
+            self._longest[-1] = slot, seconds
 
     def longest(self, now: float) -> float:
         """Seconds that the longest of the last two minutes took; 0 where there was none."""
         oldest = int(now / SLOT_SECONDS) - SLOTS + 1
-        return max((seconds for slot, seconds in self._longest.items() if slot >= oldest), default=0.0)
+        return max((seconds for slot, seconds in self._longest if slot >= oldest), default=0.0)

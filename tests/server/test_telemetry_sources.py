@@ -98,6 +98,7 @@ def test_in_a_container_the_group_is_what_is_mounted(machine: Machine, group: st
     machine.mount("cgroup2", "/sys/fs/cgroup", root=root)
     machine.file("/sys/fs/cgroup/memory.max", GIGABYTE)
     machine.file("/sys/fs/cgroup/cpu.max", "25000 100000")
+    machine.file("/sys/other/memory.max", 1)  # Where a name that leads out of the mount would come to.
     assert read_limits(machine.root) == Limits(GIGABYTE, 0.25)
 
 
