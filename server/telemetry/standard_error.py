@@ -5,6 +5,7 @@ import faulthandler
 import fcntl
 import os
 import sys
+from contextlib import suppress
 from threading import Thread
 
 import msgspec
@@ -37,7 +38,8 @@ class StandardError:
     def open(self) -> None:
         self._proper = os.dup(2)
         reading, writing = os.pipe()
-        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        with suppress(OSError, AttributeError):  # The user has too many pipes already, or this is not Linux.
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         os.set_blocking(writing, False)
         os.dup2(writing, 2, inheritable=True)
         os.close(writing)
@@ -47,7 +49,8 @@ class StandardError:
 
     def close(self) -> None:
         """From then on the standard error is what it was; what was written before is told."""
-        sys.stderr.flush()
+        with suppress(OSError):  # The pipe is full.
+            sys.stderr.flush()
         faulthandler.disable()
         os.dup2(self._proper, 2, inheritable=True)  # The only writing end of the pipe is closed with that.
         os.close(self._proper)

@@ -1,6 +1,7 @@
 """Whoever reads the log may stall: nobody who polls or asks notices."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from tests.e2e.replica import PLAIN, ROOT, TOKEN, Replica
 from tests.waiting import eventually
 
 
-def test_a_log_that_nobody_reads_holds_up_no_poll_and_tells_later_what_was_dropped(tmp_path: Path) -> None:
-    replica = Replica(tmp_path, LOG_LEVEL="DEBUG")
+def test_a_log_that_nobody_reads_holds_up_no_poll_and_no_file_and_tells_later_what_was_dropped(tmp_path: Path) -> None:
+    replica = Replica(tmp_path, LOG_LEVEL="DEBUG", TRACING_CONFIG_LOG_DIR=str(tmp_path / "logs"))
     environment = {**os.environ, **replica.environment}
     with subprocess.Popen(
         [sys.executable, "-m", "server"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -31,8 +32,11 @@ def test_a_log_that_nobody_reads_holds_up_no_poll_and_tells_later_what_was_dropp
             text, _ = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert b"lines of the log were dropped" in text
     assert process.returncode == 0
+    (told,) = [json.loads(line) for line in text.splitlines() if b"lines of the log were dropped" in line]
+    assert (told["level"], told["logger"], told["dropped"] > 0) == ("WARN", "server.telemetry.log_writer", True)
+    in_file = (tmp_path / "logs" / "tracing-config.log").read_bytes()
+    assert in_file.count(b"/actuator/health/liveness") == MOST_WAITING + 2000
 
 
 def _polled(replica: Replica) -> bool:
