@@ -108,7 +108,7 @@ def _pairs(text: str, kind: str) -> list[tuple[str, str]]:
 
 def _headers(text: str) -> None:
     for name, value in _pairs(text, "headers"):
-        if not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
+        if not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable() or value != value.strip():
             raise ValueError("has a header that no request can have; values must be printable ASCII, percent-encoded")
 
 

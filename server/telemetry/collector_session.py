@@ -14,13 +14,31 @@ class CollectorSession(Session):
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False  # Proxies and passwords of the environment: no other server is reached through them either.
+        self.problem = ""
+        """Why the last request that failed did so."""
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
         """Raises RequestException: nobody answered, or no collector."""
-        with super().send(request, **{**options, "stream": True}) as response:
-            response.raw.read(MAX_ANSWER_BYTES)
-            if 300 <= response.status_code < 400:
-                raise RequestException(f"it redirects to elsewhere, with {response.status_code}")
-            if response.ok and response.headers.get("Content-Type", "").startswith("text/html"):
-                raise RequestException("it is no collector: it answers with a web page")
+        try:
+            with super().send(request, **{**options, "stream": True}) as response:
+                response.raw.read(MAX_ANSWER_BYTES)
+                _check(response)
+        except RequestException as error:
+            self.problem = _cause(error)
+            raise
+        if not response.ok:
+            self.problem = f"it answers {response.status_code}"
         return response
+
+
+def _check(response: Response) -> None:
+    if 300 <= response.status_code < 400:
+        raise RequestException(f"it redirects to elsewhere, with {response.status_code}")
+    if response.ok and response.headers.get("Content-Type", "").startswith("text/html"):
+        raise RequestException("it is no collector: it answers with a web page")
+
+
+def _cause(error: RequestException) -> str:
+    """Without what the library tells of its pool and its attempts, and never what was sent."""
+    inner = error.args[0] if error.args else error
+    return str(getattr(inner, "reason", inner))

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
 from time import monotonic
@@ -92,7 +92,7 @@ class Spans(Traces):
     @contextmanager
     def apply(self, at: Point | None) -> Iterator[CameTo]:
         attributes = {} if at is None else {"tracing_config.previous_revision": at.revision}
-        span = self._tracer.start_span("apply", Context(), SpanKind.INTERNAL, attributes)
+        span = self._tracer.start_span("apply", None, SpanKind.INTERNAL, attributes)
         with _within(span):
             yield _came_to(span)
 
@@ -122,7 +122,7 @@ def _came_to(span: Span) -> CameTo:
 
 
 class _Reasons(logging.Handler):
-    """Takes what the SDK and its exporters log, many lines and stacks for one target that is away, and keeps the last one."""
+    """Takes what the SDK and its exporters log, many lines and stacks for one target that is away, and keeps the last line."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -139,23 +139,24 @@ class _Reasons(logging.Handler):
 class _Told(SpanExporter):
     """An exporter with one line of the log for each change between what can be sent and what cannot."""
 
-    def __init__(self, exporter: SpanExporter, target: str, reasons: _Reasons) -> None:
-        self._exporter, self._target, self._reasons = exporter, target, reasons
+    def __init__(self, exporter: SpanExporter, target: str, problem: Callable[[], str]) -> None:
+        """``problem`` says why the last export failed."""
+        self._exporter, self._target, self._problem = exporter, target, problem
         self._failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """In the thread of the SDK."""
         try:
-            result = self._exporter.export(spans)
+            failing = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+            problem = self._problem()
         except Exception as error:  # noqa: BLE001 - a defect of the exporter is one of its failures
-            result, self._reasons.last = SpanExportResult.FAILURE, shown(f"{type(error).__name__}: {error}")
-        failing = result is not SpanExportResult.SUCCESS
+            failing, problem = True, type(error).__name__  # Its text may hold what was sent, with its headers.
         if failing and not self._failing:
-            _log.warning("spans cannot be sent; the newest are kept", target=self._target, reason=self._reasons.last)
+            _log.warning("spans cannot be sent; the newest are kept", target=self._target, reason=shown(problem))
         elif self._failing and not failing:
             _log.info("spans are sent again", target=self._target)
         self._failing = failing
-        return result
+        return SpanExportResult.FAILURE if failing else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -174,8 +175,9 @@ async def open_spans(settings: SpanSettings) -> AsyncIterator[Spans]:
     resource = Resource({"host.name": socket.gethostname(), "service.version": version("tracing-config")})
     provider = TracerProvider(resource=resource.merge(Resource.create()), shutdown_on_exit=False)
     queue = int(settings.text("OTEL_BSP_MAX_QUEUE_SIZE"))
+    exporter, problem = _exporter(settings)
     processor = BatchSpanProcessor(
-        _Told(_exporter(settings), settings.target, reasons),
+        _Told(exporter, settings.target, problem or (lambda: reasons.last)),
         max_queue_size=queue,
         schedule_delay_millis=int(settings.text("OTEL_BSP_SCHEDULE_DELAY")),
         max_export_batch_size=min(queue, int(settings.text("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))),
@@ -199,9 +201,10 @@ def _silence() -> _Reasons:
     return reasons
 
 
-def _exporter(settings: SpanSettings) -> SpanExporter:
+def _exporter(settings: SpanSettings) -> tuple[SpanExporter, Callable[[], str] | None]:
+    """What sends the spans, and what knows why that failed, if it is not the log of the exporter."""
     if settings.text("OTEL_TRACES_EXPORTER") == "console":
-        return ConsoleSpanExporter(formatter=lambda span: f"{span.to_json(indent=None)}\n")
+        return ConsoleSpanExporter(formatter=lambda span: f"{span.to_json(indent=None)}\n"), None
     # The specification says milliseconds, and the exporters of this language take seconds.
     timeout = int(settings.of_exporter("TIMEOUT")) / 1000
     # Each takes 6 to 15 MB. No proxy of the environment is used, as for no other server.
@@ -210,9 +213,10 @@ def _exporter(settings: SpanSettings) -> SpanExporter:
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as by_grpc  # noqa: PLC0415
 
         options = (("grpc.enable_http_proxy", 0),)
-        return by_grpc.OTLPSpanExporter(timeout=timeout, channel_options=options)  # type: ignore[arg-type] # They take numbers.
+        return by_grpc.OTLPSpanExporter(timeout=timeout, channel_options=options), None  # type: ignore[arg-type] # They take numbers.
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as by_http  # noqa: PLC0415
 
     from server.telemetry.collector_session import CollectorSession  # noqa: PLC0415
 
-    return by_http.OTLPSpanExporter(timeout=timeout, session=CollectorSession())
+    session = CollectorSession()
+    return by_http.OTLPSpanExporter(timeout=timeout, session=session), lambda: session.problem

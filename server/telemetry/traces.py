@@ -69,7 +69,8 @@ class Traces:
         return _NOTHING
 
     def apply(self, at: Point | None) -> AbstractContextManager[CameTo]:  # noqa: ARG002
-        """While what others have committed since this point, or everything, comes to be served: a trace of its own."""
+        """While what was committed since this point, or everything, comes to be served: a trace of its own, or a part of the
+        request for it."""
         return _NOTHING
 
 

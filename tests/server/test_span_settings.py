@@ -66,6 +66,7 @@ def test_spans_are_sent(environment: Mapping[str, str], target: str) -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2"),
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=hunter2%0A"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=%20hunter2"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "deflate"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/none.pem"),
