@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -139,7 +140,7 @@ class Installation:
 
     def _variables(self) -> dict[str, str]:
         plain = self.replicas[0]
-        programs = (self.postgres.binaries, ROOT / ".venv" / "bin")
+        programs = (self.postgres.binaries, Path(sys.executable).parent)
         return {
             "PATH": os.pathsep.join((*map(str, programs), os.environ["PATH"])),
             "HOME": str(self.folder),

@@ -103,7 +103,14 @@ def test_no_option_takes_a_token() -> None:
 
 
 def test_the_commands_in_the_documents_can_be_typed() -> None:
-    documents = ("README.md", "docs/cli.md", "docs/disaster-recovery.md", "docs/gitops.md", "docs/operations.md")
+    documents = (
+        "README.md",
+        "docs/admin.md",
+        "docs/cli.md",
+        "docs/disaster-recovery.md",
+        "docs/gitops.md",
+        "docs/operations.md",
+    )
     parts = [part for name in documents for part in re.split(r"\n| \|\|? ", (ROOT / name).read_text())]
     typed = [part for part in parts if re.match(r"( {4})?(\.venv/bin/)?tracing-config \w", part)]
     assert len(typed) > 15
