@@ -100,5 +100,6 @@ async def _main(load: str, port: int) -> int:
 
 
 if __name__ == "__main__":
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.nice(NICE)
     print(uvloop.run(_main(sys.argv[1], int(sys.argv[2]))))
