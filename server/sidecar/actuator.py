@@ -7,6 +7,7 @@ from aiohttp import web
 
 from server.sidecar.configuration import json_response
 from server.sidecar.errors import Problem
+from server.sidecar.request_log import STARTED
 from server.sidecar.route import Call, Route, Routes, Text
 from server.telemetry.exposition import CONTENT_TYPE
 
@@ -62,7 +63,8 @@ async def readiness(call: Call[None, None]) -> web.Response:
 
 
 async def prometheus(call: Call[None, None]) -> web.Response:
-    return web.Response(body=await call.parts.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    text = await call.parts.metrics.text(call.request[STARTED])
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
 ROUTES: Routes = [

@@ -18,6 +18,7 @@ from server.sidecar.request_log import request_log
 from server.sidecar.request_trace import request_trace
 from server.sidecar.route import register
 from server.sidecar.routes import ROUTES
+from server.sidecar.turns import TURNS, Turns
 from server.tls_listener import Refusals, TlsListener
 
 GRACE_SECONDS = 5.0
@@ -32,8 +33,9 @@ class Sidecar:
         register(self._api, ROUTES)
         self._metrics = web.Application(middlewares=[request_trace, request_log, problem_middleware])
         register(self._metrics, METRICS_ROUTES)
+        turns = Turns()
         for app in (self._api, self._metrics):
-            app[PARTS] = parts
+            app[PARTS], app[TURNS] = parts, turns
             # Signals, not middlewares: an answer that is sent in pieces has its headers on the way before it returns.
             app.on_response_prepare.extend((_security_headers, _end_connection))
         self._refusals = Refusals(parts.metrics.refused_handshakes)

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from server.sidecar.client_address import client_address
 from server.sidecar.parts import PARTS
+from server.sidecar.turns import TURNS
 from server.telemetry.request_times import Request
 
 SLOW_MILLISECONDS = 1000.0
@@ -18,6 +19,9 @@ NO_ROUTE = "none"
 
 ACTOR = web.RequestKey("actor", str)
 """The name of who asks, once that is known."""
+
+STARTED = web.RequestKey("started", float)
+"""When it came in, by ``time.perf_counter``."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +35,8 @@ async def request_log(
     Probes and scrapes come every few seconds: those that are well are told at the level DEBUG. What failed on our side is a
     WARNING: a defect, or a store that is away, has an ERROR of its own, and would have thousands through this line.
     """
-    started = perf_counter()
+    started = request[STARTED] = perf_counter()
+    await request.app[TURNS].wait()
     response = await handler(request)
     seconds = perf_counter() - started
     parts = request.app[PARTS]

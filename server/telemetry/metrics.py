@@ -2,7 +2,7 @@
 
 import asyncio
 from itertools import chain
-from time import monotonic
+from time import perf_counter
 from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
@@ -87,12 +87,14 @@ class Metrics:
         ):
             self.registry.register(collector)
 
-    async def text(self) -> bytes:
-        """The exposition format, as things stand at the call or later: those who ask at once are told the same."""
-        asked = monotonic()
+    async def text(self, asked: float) -> bytes:
+        """The exposition format, as things stand at ``asked`` (by ``time.perf_counter``) or later.
+
+        Those who ask at once are told the same.
+        """
         async with self._turn:
             if self._begun <= asked:
-                begun = monotonic()
+                begun = perf_counter()
                 process = await asyncio.to_thread(self._of_process)
                 self._text = await paced(exposition(chain(process, self.registry.collect())))
                 self._begun = begun

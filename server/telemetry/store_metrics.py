@@ -62,13 +62,13 @@ class StoreMetrics(Collector):
     def _at(self) -> Iterator[Metric]:
         """Where in which history this replica is."""
         point = self._served.point
-        revision, commit_id, store_id = (-1, "-1", None) if point is None else (point.revision, point.commit_id, point.store_id)
+        revision, commit_id, store_id = (-1, "", None) if point is None else (point.revision, point.commit_id, point.store_id)
         yield GaugeMetricFamily("tracing_config_revision", "The served revision; -1 before the first.", revision)
         yield GaugeMetricFamily(
             "tracing_config_commit",
             "The first eight hexadecimal digits of the served commit's id, as a number: equal on replicas that serve the same. "
             "-1 before the first.",
-            int(commit_id[:8], 16),
+            _number(commit_id),
         )
         store = GaugeMetricFamily("tracing_config_store_info", "The followed store, by its id.", labels=["store_id"])
         if store_id is not None:
@@ -99,3 +99,11 @@ def _pool(pool: PoolState) -> Iterator[Metric]:
     active = "Connections to PostgreSQL that are in use by a commit."
     yield GaugeMetricFamily("hikaricp_connections_active", f"{active} {same}", pool.active)
     yield GaugeMetricFamily("hikaricp_connections_max", f"{most} {same}", pool.maximum)
+
+
+def _number(commit_id: str) -> int:
+    """-1 for one that somebody wrote into the database: a scrape must not fail for it."""
+    try:
+        return int(commit_id[:8], 16)
+    except ValueError:
+        return -1

@@ -80,7 +80,7 @@ NAMES_OF_HEALTH_AND_FIGURES = {
 }
 """To be added to what is expected where those parts are in."""
 
-EXPECTED = NAMES
+EXPECTED = NAMES | NAMES_OF_HEALTH_AND_FIGURES
 
 BOUNDED = {
     "dependency",

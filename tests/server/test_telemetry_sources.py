@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics, generate_latest
@@ -187,17 +188,17 @@ class Collections(Collector):
 async def test_scrapes_at_once_share_one_text_and_the_next_is_made_anew() -> None:
     metrics, collections = Metrics(), Collections()
     metrics.registry.register(collections)
-    texts = await asyncio.gather(*(metrics.text() for _ in range(100)))
+    texts = await asyncio.gather(*(metrics.text(perf_counter()) for _ in range(100)))
     assert len(set(texts)) <= 2
     assert collections.count <= 2
     before = collections.count
-    assert f"collections {before + 1}.0".encode() in await metrics.text()
+    assert f"collections {before + 1}.0".encode() in await metrics.text(perf_counter())
 
 
 async def test_a_scrape_that_is_given_up_leaves_nobody_with_an_old_text() -> None:
     metrics, collections = Metrics(), Collections()
     metrics.registry.register(collections)
-    first, abandoned, waiting = (asyncio.ensure_future(metrics.text()) for _ in range(3))
+    first, abandoned, waiting = (asyncio.ensure_future(metrics.text(perf_counter())) for _ in range(3))
     old = await first
     await asyncio.sleep(0)
     abandoned.cancel()
