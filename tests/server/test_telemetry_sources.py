@@ -198,7 +198,9 @@ async def test_scrapes_at_once_share_one_text_and_the_next_is_made_anew() -> Non
 async def test_a_scrape_that_is_given_up_leaves_nobody_with_an_old_text() -> None:
     metrics, collections = Metrics(), Collections()
     metrics.registry.register(collections)
-    first, abandoned, waiting = (asyncio.ensure_future(metrics.text(perf_counter())) for _ in range(3))
+    first = asyncio.ensure_future(metrics.text(perf_counter()))
+    await asyncio.sleep(0)  # It begins.
+    abandoned, waiting = (asyncio.ensure_future(metrics.text(perf_counter())) for _ in range(2))
     old = await first
     await asyncio.sleep(0)
     abandoned.cancel()
