@@ -121,27 +121,32 @@ def test_info_says_what_runs_here_and_nothing_of_the_machine(hiding: Replica) ->
 
 
 async def test_a_dump_finds_the_write_that_a_lock_holds_up_and_the_thread_that_waits_for_it(hiding: Replica) -> None:
-    seen: dict[str, Any] = {}
+    blocked: list[dict[str, Any]] = []
+    threads: list[dict[str, Any]] = []
 
     def found() -> bool:
         dump = ask(hiding, "/threaddump", **AS_ADMIN).json()
-        seen.update(dump)
-        return any("Follower.commit" in methods(task["stack"]) for task in dump["tasks"])
+        assert "a-name-that-is-a-value" not in str(dump)
+        blocked[:] = [task for task in dump["tasks"] if "Follower.commit" in methods(task["stack"])]
+        threads[:] = [thread for thread in dump["threads"] if "Attempt.run" in methods(thread["stackTrace"])]
+        return bool(blocked and threads)
+
+    def write() -> None:
+        while hiding.put_rate("a-name-that-is-a-value", 0.5).status_code == 503:  # It waits for two seconds.
+            pass
 
     with closing(sqlite3.connect(hiding.data_dir / "tracing-config.db")) as database:
         database.execute("BEGIN IMMEDIATE")
-        writing = asyncio.create_task(asyncio.to_thread(hiding.put_rate, "a-name-that-is-a-value", 0.5))
+        writing = asyncio.create_task(asyncio.to_thread(write))
         await eventually(found)
         database.rollback()
     await writing
-    (task,) = [task for task in seen["tasks"] if "Follower.commit" in methods(task["stack"])]
+    (task,), (thread,) = blocked, threads
     assert task["state"] == "WAITING"
     assert task["stack"][-1]["fileName"].startswith("aiohttp/")
-    (thread,) = [thread for thread in seen["threads"] if "Attempt.run" in methods(thread["stackTrace"])]
     assert thread["threadName"].startswith("sqlite-write")
-    assert {"threadName", "threadId", "daemon", "threadState", "stackTrace"} == seen["threads"][0].keys()
-    assert {"fileName", "methodName", "lineNumber"} == seen["threads"][0]["stackTrace"][0].keys()
-    assert "a-name-that-is-a-value" not in str(seen)
+    assert thread.keys() == {"threadName", "threadId", "daemon", "threadState", "stackTrace"}
+    assert thread["stackTrace"][0].keys() == {"fileName", "methodName", "lineNumber"}
 
 
 def methods(stack: list[dict[str, Any]]) -> list[str]:
