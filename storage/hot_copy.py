@@ -126,13 +126,16 @@ class HotCopy:
         await self._redis.aclose()
 
     async def version(self) -> str:
-        """The server's version, for health; ``unknown`` where this user may not ask for it."""
+        """What the server's INFO calls ``redis_version``, for health; ``unknown`` where this user may not ask for it.
+
+        Of Valkey that is the version of Redis it stands for, as in Spring's health.
+        """
         async with self._answering(QUESTION_SECONDS):
             try:
                 server = await self._redis.info("server")
             except NoPermissionError:
                 return "unknown"
-        version = server.get("valkey_version") or server.get("redis_version")
+        version = server.get("redis_version")
         if version is None:
             raise StoreUnavailable(f"what answers at {self.address} is no Redis")
         return str(version)
