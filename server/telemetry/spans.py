@@ -139,9 +139,9 @@ class _Reasons(logging.Handler):
 class _Told(SpanExporter):
     """An exporter with one line of the log for each change between what can be sent and what cannot."""
 
-    def __init__(self, exporter: SpanExporter, target: str, problem: Callable[[], str]) -> None:
+    def __init__(self, exporter: SpanExporter, address: str, problem: Callable[[], str]) -> None:
         """``problem`` says why the last export failed."""
-        self._exporter, self._target, self._problem = exporter, target, problem
+        self._exporter, self._address, self._problem = exporter, address, problem
         self._failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -152,9 +152,9 @@ class _Told(SpanExporter):
         except Exception as error:  # noqa: BLE001 - a defect of the exporter is one of its failures
             failing, problem = True, type(error).__name__  # Its text may hold what was sent, with its headers.
         if failing and not self._failing:
-            _log.warning("spans cannot be sent; the newest are kept", target=self._target, reason=shown(problem))
+            _log.warning("spans cannot be sent; the newest are kept", address=self._address, reason=shown(problem))
         elif self._failing and not failing:
-            _log.info("spans are sent again", target=self._target)
+            _log.info("spans are sent again", address=self._address)
         self._failing = failing
         return SpanExportResult.FAILURE if failing else SpanExportResult.SUCCESS
 
@@ -183,7 +183,7 @@ async def open_spans(settings: SpanSettings) -> AsyncIterator[Spans]:
         max_export_batch_size=min(queue, int(settings.text("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))),
     )
     provider.add_span_processor(processor)
-    _log.info("spans are sent", target=settings.target)
+    _log.info("spans are sent", address=settings.target)
     try:
         yield Spans(provider, callers="tracecontext" in settings.text("OTEL_PROPAGATORS"))
     finally:

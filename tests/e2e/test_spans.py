@@ -162,7 +162,7 @@ def test_a_target_that_fails_is_told_once_and_one_that_hangs_holds_up_neither_wr
         receiver.fault = "error"
         replica.put_rate("a", 0.1)
         told = replica.wait_for_event(lambda event: "spans cannot be sent" in event["message"])
-        assert told["target"] == receiver.url
+        assert told["address"] == receiver.url
         assert "500" in told["reason"]
         asked = len(receiver.requests)
         replica.put_rate("a", 0.2)
