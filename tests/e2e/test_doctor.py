@@ -119,7 +119,7 @@ def test_where_all_is_well_every_row_says_so_and_a_span_is_in_each_target(
     assert {what for what, state in states.items() if state == "ok"} == states.keys() - off
     assert list(states)[: len(ROWS)] == ROWS
     assert row(findings, "data folder")["where"] == str(replica.data_dir)
-    assert "schema 2, at " in row(findings, "database")["result"]
+    assert "schema 3, at " in row(findings, "database")["result"]
     assert "1 service, 1 warning" in row(findings, "strategies file")["result"]
     assert "tracing-config validate" in row(findings, "strategies file")["cure"]
     assert "days left, for tracing-config.example.org" in row(findings, "certificate of sidecar")["result"]
@@ -327,7 +327,7 @@ async def test_a_database_in_a_file_is_told_whether_a_server_has_it_open_or_not_
         before = sorted(file.parent.iterdir())
         found = row(await asyncio.to_thread(examine, nothing, code=1), "database")
         assert (found["state"], found["where"], found["cure"]) == ("ok", str(file), "")
-        assert re.fullmatch(rf"SQLite 3\.\S+, schema 2, at {point}, can be written", found["result"])
+        assert re.fullmatch(rf"SQLite 3\.\S+, schema 3, at {point}, can be written", found["result"])
         assert sorted(file.parent.iterdir()) == before
 
     store = SqliteStore(file)

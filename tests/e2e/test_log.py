@@ -15,6 +15,7 @@ import pytest
 
 from server.telemetry.log_line import ACTING, MAX_LINE_BYTES
 from tests.e2e.replica import TOKEN, Replica
+from tests.waiting import until
 
 HOSTILE = {
     "newlines": "a\r\nb\n{}",
@@ -60,11 +61,12 @@ def head(method: str, path: str, text: str, authorization: bytes) -> bytes:
     return line + b"Authorization: Bearer " + authorization + b"\r\n" + headers + b"\r\n"
 
 
-def marked(replica: Replica) -> None:
-    """Wait for the log to have a line that is made now."""
+def marked(replica: Replica) -> str:
+    """Wait for the standard output to have a line that is made now, and return what else has it once it is there too."""
     client = str(IPv6Address(2**125 + time.monotonic_ns()))
     replica.api("GET", "/services", headers={"X-Forwarded-For": client})
     replica.wait_for_event(lambda event: event.get("remote_addr") == client)
+    return client
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -130,10 +132,11 @@ def test_a_disk_that_fills_up_costs_no_line_of_the_standard_output_and_is_told_o
     assert sum(event["message"] == "a request was answered" for event in replica.events[start:]) >= 6
 
 
-def test_the_files_have_what_the_standard_output_has(replica: Replica) -> None:
+async def test_the_files_have_what_the_standard_output_has(replica: Replica) -> None:
     """The last test of the server: it is stopped. In another order only where two threads wrote at once."""
-    marked(replica)
-    known, file = len(replica.events), files(replica) / "tracing-config.log"
+    last, file = marked(replica), files(replica) / "tracing-config.log"
+    await until(lambda: last in file.read_text())
+    known = len(replica.events)
     file.unlink()
     marked(replica)
     replica.stop()
