@@ -23,7 +23,7 @@ _ADDRESSES = frozenset({"database_url", "redis_url", "elasticsearch_url", "regis
 _COMPONENTS = {"database_url": "db", "redis_url": "redis"}
 """What is reached by the addresses that may change while the process runs."""
 
-_ADDRESS = re.compile(r"(?P<scheme>[a-z]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@?#]*)(?P<query>\?[^@]*)?")
+_ADDRESS = re.compile(r"(?P<scheme>[a-z]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@?#=]*)(?P<query>\?[^@]*)?")
 
 SettingValue = str | int | float | list[str | int] | None
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disa
 from prometheus_client.core import Metric
 
 from server.answers import Answers
+from server.daemon_call import daemon_call
 from server.follower import Follower
 from server.health import Health
 from server.integrations.registration import Registration
@@ -95,7 +96,7 @@ class Metrics:
         async with self._turn:
             if self._begun <= asked:
                 begun = perf_counter()
-                process = await asyncio.to_thread(self._of_process)
+                process = await daemon_call(self._of_process)  # The threads of the loop's executor may all hang, with a disk.
                 self._text = await paced(exposition(chain(process, self.registry.collect())))
                 self._begun = begun
             return self._text

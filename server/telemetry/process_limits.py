@@ -53,10 +53,11 @@ def read_limits(root: Path = Path("/")) -> Limits:
 def _control_groups(root: Path) -> Iterator[Path]:
     """The folders of the groups that this process is in, of each hierarchy that may limit it, up to where that is mounted."""
     groups: dict[str, str] = {}
-    for line in _read(root / "proc/self/cgroup").splitlines():
+    for line in _read(root / "proc/self/cgroup").split("\n")[:-1]:
         _, controllers, path = line.split(":", 2)
         groups.update(dict.fromkeys(controllers.split(","), path))  # Version 2 has no controllers: its key is "".
-    for line in _read(root / "proc/self/mountinfo").splitlines():
+    # Without the last piece: it is empty, or cut off. Other characters that end lines in Python may be part of a name.
+    for line in _read(root / "proc/self/mountinfo").split("\n")[:-1]:
         mount, _, of = line.partition(" - ")
         kind, _, options = of.split(" ", 2)
         keys = {"cgroup": options.rsplit(" ", 1)[-1].split(","), "cgroup2": [""]}.get(kind, [])

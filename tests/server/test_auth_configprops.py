@@ -71,6 +71,7 @@ def test_no_password_shows_whatever_is_in_it(password: str) -> None:
         f"redis://:{secret}@host",
         f"postgresql:///db?user=x&password={secret}",
         f"postgresql://user:{secret}@host/db?a=b@c",
+        f"postgresql://host/db;password={secret}",
     ):
         shown = json.dumps(masked_address(address))
         assert "S3" not in shown

@@ -1,7 +1,9 @@
 """Where figures come from: timers, limits of control groups, the use of processors, and the text that is made of all."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
@@ -13,7 +15,7 @@ from prometheus_client.registry import Collector
 from server.telemetry.exposition import exposition
 from server.telemetry.metrics import Metrics
 from server.telemetry.process import LEAST_SECONDS, Process
-from server.telemetry.process_limits import Limits, read_limits
+from server.telemetry.process_limits import MOST_BYTES, Limits, read_limits
 from server.telemetry.request_times import BOUNDS, Request, RequestTimes
 from server.telemetry.timer import SLOT_SECONDS, Timer
 from storage.pacing import paced
@@ -57,15 +59,15 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._mounts = ["22 1 0:20 / / rw - ext4 /dev/sda rw"]
+        self.mounts = ["22 1 0:20 / / rw - ext4 /dev/sda rw"]
         (root / "proc/self").mkdir(parents=True)
 
     def group(self, *lines: str) -> None:
         (self.root / "proc/self/cgroup").write_text("".join(f"{line}\n" for line in lines))
 
     def mount(self, kind: str, point: str, *, root: str = "/", options: str = "rw") -> None:
-        self._mounts.append(f"31 22 0:27 {root} {point} rw,nosuid shared:9 - {kind} {kind} {options}")
-        (self.root / "proc/self/mountinfo").write_text("".join(f"{line}\n" for line in self._mounts))
+        self.mounts.append(f"31 22 0:27 {root} {point} rw,nosuid shared:9 - {kind} {kind} {options}")
+        (self.root / "proc/self/mountinfo").write_text("".join(f"{line}\n" for line in self.mounts))
 
     def file(self, path: str, content: object) -> None:
         whole = self.root / path.lstrip("/")
@@ -115,6 +117,17 @@ def test_limits_of_version_1_are_found_too(machine: Machine) -> None:
     machine.file("/sys/fs/cgroup/cpu,cpuacct/docker/cpu.cfs_quota_us", -1)
     machine.file("/sys/fs/cgroup/cpu,cpuacct/docker/cpu.cfs_period_us", 50000)
     assert read_limits(machine.root) == Limits(GIGABYTE, 0.4)
+
+
+@pytest.mark.parametrize("others", [1, MOST_BYTES // 40])
+def test_names_of_mounts_may_have_any_character_and_there_may_be_more_than_are_read(machine: Machine, others: int) -> None:
+    machine.group("0::/\u2028pod")
+    machine.mount("cgroup2", "/sys/fs/cgroup")
+    machine.file("/sys/fs/cgroup/\u2028pod/memory.max", GIGABYTE)
+    for _ in range(others - 1):
+        machine.mounts.append("40 22 0:30 / /data rw - ext4 /dev/sdb rw")
+    machine.mount("ext4", "/data/\u2028\x0b")
+    assert read_limits(machine.root).memory_bytes == GIGABYTE
 
 
 @pytest.mark.parametrize(("memory", "cpu"), [("max", "max 100000"), (UNLIMITED, "900000000 100000"), ("", "1 0"), ("?", "1")])
@@ -193,6 +206,18 @@ async def test_scrapes_at_once_share_one_text_and_the_next_is_made_anew() -> Non
     assert collections.count <= 2
     before = collections.count
     assert f"collections {before + 1}.0".encode() in await metrics.text(perf_counter())
+
+
+async def test_a_scrape_waits_for_no_thread_that_a_disk_holds_up() -> None:
+    metrics, answers = Metrics(), threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    hanging = asyncio.get_running_loop().run_in_executor(None, answers.wait)
+    try:
+        async with asyncio.timeout(10):
+            assert b"process_open_fds" in await metrics.text(perf_counter())
+    finally:
+        answers.set()
+        await hanging
 
 
 async def test_a_scrape_that_is_given_up_leaves_nobody_with_an_old_text() -> None:
