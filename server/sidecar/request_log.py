@@ -17,6 +17,9 @@ SLOW_MILLISECONDS = 1000.0
 
 NO_ROUTE = "none"
 
+PROBES = ("/actuator/health/liveness", "/actuator/health/readiness")
+"""What an orchestrator asks, and acts upon where it is not answered in time."""
+
 ACTOR = web.RequestKey("actor", str)
 """The name of who asks, once that is known."""
 
@@ -36,7 +39,7 @@ async def request_log(
     WARNING: a defect, or a store that is away, has an ERROR of its own, and would have thousands through this line.
     """
     started = request[STARTED] = perf_counter()
-    await request.app[TURNS].wait()
+    await request.app[TURNS].wait(probe=route_of(request) in PROBES)
     response = await handler(request)
     seconds = perf_counter() - started
     parts = request.app[PARTS]

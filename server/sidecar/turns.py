@@ -10,15 +10,19 @@ requests."""
 
 
 class Turns:
-    """Of many that come at once one goes on at a time: a hundred were seen to hold the loop for 30 ms in one piece."""
+    """Of many that come at once one goes on at a time: a hundred were seen to hold the loop for 30 ms in one piece.
+
+    Probes wait for each other only: behind thousands of other requests one would be too late, and its pod be restarted.
+    """
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._turns = {True: asyncio.Lock(), False: asyncio.Lock()}
 
-    async def wait(self) -> None:
+    async def wait(self, *, probe: bool) -> None:
         """Return when it is the caller's turn, at once where nobody else waits."""
-        pause = PAUSE_SECONDS if self._turn.locked() else 0
-        async with self._turn:
+        turn = self._turns[probe]
+        pause = PAUSE_SECONDS if turn.locked() else 0
+        async with turn:
             await asyncio.sleep(pause)
 
 
