@@ -101,11 +101,12 @@ Routes = list[Route[Any, Any]]
 
 
 def register(app: web.Application, routes: Routes) -> None:
-    """Let an application answer these routes; a path that takes GET takes no HEAD."""
+    """Let an application answer these routes; of those that take GET only health takes HEAD, by which some monitors ask."""
     for route in routes:
         # A placeholder alone would not take names with braces.
         path = re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path)
-        app.router.add_route(route.method, path, route.respond, expect_handler=_expect)
+        for method in (route.method, "HEAD") if route.path.startswith("/actuator/health") else (route.method,):
+            app.router.add_route(method, path, route.respond, expect_handler=_expect)
 
 
 def _expects_what_is_known(request: web.Request) -> bool:

@@ -80,6 +80,12 @@ def test_health_shows_its_parts_to_those_with_a_token_and_its_status_to_all(hidi
         assert ask(hiding, "/health/nothing", **headers).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["", "/db", "/liveness", "/readiness"])
+def test_monitors_that_ask_without_wanting_a_body_are_answered(hiding: Replica, path: str) -> None:
+    answer = httpx.head(f"{hiding.sidecar_url}/actuator/health{path}")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_a_token_that_is_guessed_at_health_is_told_and_none_is_nothing(hiding: Replica) -> None:
     def refusals() -> float:
         return hiding.metrics()['tracing_config_authentication_failures_total{reason="unknown-token"}']
