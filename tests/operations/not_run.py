@@ -80,6 +80,7 @@ WITHOUT_COUNTERPART = {
     "701",  # `@Scheduled(fixedRate = 300000)`, evict all
     "773",  # `jcmd 1 GC.run_finalization`
     "775",  # `jcmd 1 VM.classloader_stats`
+    "799",  # patch `JAVA_OPTS=-Xms2g -Xmx3g -XX:+UseG1GC`
     "869",  # `kubectl rollout restart` after it
     "1055",  # update the documentation
     "1064",  # level 1: infrastructure team and its address

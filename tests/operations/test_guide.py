@@ -17,7 +17,7 @@ from tests.operations.expected_blocks import EXPECTED_BLOCKS
 from tests.operations.guide import NEEDS_A_CLUSTER, NONE, PAGE, RUNS_HERE, Block, Row, blocks, cluster_blocks, rows
 from tests.operations.installation import RULES, Installation, missing_programs
 from tests.operations.not_run import ON_A_CLUSTER, WITHOUT_COUNTERPART
-from tests.operations.output import Expected, is_right
+from tests.operations.output import Between, Expected, is_right
 from tests.services.opensearch import OpenSearchServer
 from tests.waiting import eventually
 
@@ -40,7 +40,7 @@ SECTIONS = (
     (603, "JVM", 15),
     (639, "database tuning", 10),
     (671, "cache tuning", 8),
-    (711, "common issues", 15),
+    (711, "common issues", 16),
     (811, "performance issues", 7),
     (844, "security issues", 4),
     (874, "resources", 18),
@@ -58,6 +58,7 @@ RUN_HERE = [row for row in ROWS if row.mark == RUNS_HERE]
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    assert missing_programs() == []
     assert missing_programs() == []
     with Installation(tmp_path_factory.mktemp("installation")) as installation:
         yield installation
@@ -121,7 +122,7 @@ def test_every_line_of_the_old_guide_has_a_row() -> None:
     """It is no part of this repository: what of it needs a row was counted beside it, section by section."""
     numbers = [int(re.sub(r"[a-z]$", "", row.line)) for row in ROWS]
     assert numbers == sorted(numbers)
-    assert len({row.line for row in ROWS}) == len(ROWS) == 227
+    assert len({row.line for row in ROWS}) == len(ROWS) == 228
     starts = [first for first, _about, _count in SECTIONS]
     counts = Counter(bisect_right(starts, number) - 1 for number in numbers)
     assert [(first, about, counts[number]) for number, (first, about, _count) in enumerate(SECTIONS)] == list(SECTIONS)
@@ -180,11 +181,22 @@ def verdicts(installation: Installation) -> list[str]:
     return [line.split("  ")[1].split(" (")[0] for line in installation.run(look.text).splitlines()]
 
 
+def test_the_first_look_reads_what_a_replica_tells(installation: Installation) -> None:
+    (look,) = [block for block in BLOCKS if block.name == FIRST_LOOK]
+    read = set(re.findall(r"\b(?:db_up|tracing_config_\w+)", look.text))
+    assert len(read) == 5
+    assert read - {sample.partition("{")[0] for sample in installation.replicas[0].metrics()} == set()
+
+
 async def test_the_first_look_tells_the_database_from_us_and_alerts_begin(installation: Installation) -> None:
     """The last of all: nothing is started again."""
     installation.postgres.stop()
     installation.valkey.stop()
     await eventually(lambda: verdicts(installation) == ["the database: polls go on, writes wait"] * 2)
+    assert installation.replicas[0].put_rate("checkout", 0.5).status_code == 503
+    symptoms = {row.line: row.command for row in RUN_HERE if row.where == "503"}
+    for line in ("716", "717"):
+        await eventually(lambda command=symptoms[line]: is_right(installation.run(command), Between(1, 100)))
     installation.replicas[0].kill()
     assert verdicts(installation) == ["us: no answer", "the database: polls go on, writes wait"]
     for alert in ("TracingConfigDatabaseDown", "TracingConfigRedisDown", "TracingConfigDown"):

@@ -42,6 +42,8 @@ DIVIDED = {
     "tracing_config_cpu_limit_cores",
     "db_up",
     "tracing_config_foreign_store",
+    "tracing_config_histories_lost_total",
+    "process_start_time_seconds",
 }
 """Series that are held against another one of the same replica, which matches where neither has labels of its own."""
 
