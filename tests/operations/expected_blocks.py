@@ -7,8 +7,10 @@ TRUE = r"^true$"
 EXPECTED_BLOCKS: dict[str, list[Expected]] = {
     "Is it us, the database or the clients 1": [r"\A\Z"],
     "Is it us, the database or the clients 2": [
-        r"\A(http://127\.0\.0\.1:\d+  neither: look at the clients "
-        r"\(stale for [0-2] s, polls answered \d+, refused 0, own failed 0\)\n){2}\Z"
+        (
+            r"\A(http://127\.0\.0\.1:\d+  neither: look at the clients "
+            r"\(stale for [0-2] s, polls answered \d+, refused 0, own failed 0\)\n){2}\Z"
+        )
     ],
     "Health 1": [r'\A\{"status": ?"UP"', r'^  "status": "UP",$'],
     "Health 2": [r"\A +2 \d+-[0-9a-f]{8}\n\Z"],
