@@ -27,7 +27,7 @@ class StoreMetrics(Collector):
         yield GaugeMetricFamily(
             "tracing_config_clock_offset_seconds", "The store's clock ahead of ours.", follower.store.clock_offset
         )
-        yield GaugeMetricFamily("db_up", "1 while the store answers.", self._health.database_up)
+        yield GaugeMetricFamily("db_up", "1 while the store answers and can be followed.", self._health.database_up)
         if self._redis:
             yield GaugeMetricFamily("redis_up", "1 while Redis answers.", self._health.redis_up)
         yield GaugeMetricFamily(
