@@ -10,6 +10,7 @@ import uvloop
 
 from sampling.strategies_file import StrategiesFileError
 from server.app import serve
+from server.cli.standard_streams import occupy_closed_descriptors
 from server.listeners import CannotListen
 from server.setting_reader import SettingError
 from server.settings import Settings, read_settings
@@ -23,6 +24,7 @@ REFUSALS = (SettingError, StrategiesFileError, CannotListen)
 
 def run_server() -> int:
     """Run the server until a signal ends it; the exit code of the process."""
+    occupy_closed_descriptors()
     try:
         settings = read_settings(os.environ)
         with logs(settings):

@@ -30,6 +30,13 @@ class _Output(io.FileIO):
         return memoryview(data).nbytes
 
 
+def occupy_closed_descriptors() -> None:
+    """Let 0 to 2 be nobody else's: native code writes its words to the standard error, whatever that is."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
 @contextmanager
 def standard_streams() -> Iterator[None]:
     """Streams for a command, which keeps its exit code when `| head` has seen enough.

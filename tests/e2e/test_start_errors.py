@@ -153,3 +153,12 @@ def test_a_database_that_cannot_be_reached_is_told_and_the_start_goes_on(tmp_pat
         assert "127.0.0.1:1" in str(told[0])
         assert "hunter2" not in str(replica.events)
         assert replica.health()["components"]["db"]["status"] == "DOWN"
+
+
+def test_streams_that_are_closed_are_told_nothing_and_end_nothing(tmp_path: Path) -> None:
+    environment = {**os.environ, **Replica(tmp_path / "file" / "data").environment}
+    (tmp_path / "file").touch()
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m server >&- 2>&- <&-"], cwd=ROOT, env=environment, timeout=20, check=False
+    )
+    assert ended.returncode == 1
