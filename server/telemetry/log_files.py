@@ -1,5 +1,6 @@
 """The lines of the log in files: the newest in ``tracing-config.log``, those before in ``tracing-config.1.log`` and so on."""
 
+import fcntl
 import os
 import stat
 from collections.abc import Sequence
@@ -71,8 +72,9 @@ class LogFiles:
             descriptor = self._reopen()
         size = os.fstat(descriptor).st_size
         if size and size + len(content) > self._max_bytes:
-            self._rotate()
-            descriptor, size = self._reopen(), 0
+            self._rotate(descriptor)
+            descriptor = self._reopen()
+            size = os.fstat(descriptor).st_size
         written = 0
         try:
             while written < len(content):
@@ -94,7 +96,16 @@ class LogFiles:
         except FileNotFoundError:
             return False
 
-    def _rotate(self) -> None:
+    def _rotate(self, descriptor: int) -> None:
+        """Unless another server does it, or has done it: two at once would put one file in place of another."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Until it is closed.
+        except BlockingIOError:
+            return
+        except OSError:  # There are no locks on that disk.
+            pass
+        if not self._is_current(descriptor):
+            return
         files = [self._current, *(self._folder / f"tracing-config.{number}.log" for number in range(1, MAX_FILES))]
         for newer, older in reversed(list(pairwise(files))):
             with suppress(FileNotFoundError):

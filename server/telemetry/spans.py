@@ -167,10 +167,6 @@ async def open_spans(settings: SpanSettings) -> AsyncIterator[Spans]:
     """Start what sends them; at the end, what is left has STOP_SECONDS."""
     reasons = _silence()
     sys.setswitchinterval(SWITCH_SECONDS)
-    # The SDK reads its variables from there: those that were checked, and no others.
-    for name in [name for name in os.environ if name.startswith("OTEL_")]:
-        del os.environ[name]
-    os.environ.update(settings.environment())
     # What the variables say stands above this.
     resource = Resource({"host.name": socket.gethostname(), "service.version": version("tracing-config")})
     provider = TracerProvider(resource=resource.merge(Resource.create()), shutdown_on_exit=False)

@@ -1,5 +1,6 @@
 """What the server does, told as traces: the seam between those who do it and ``spans``, which only an exporter loads."""
 
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -80,6 +81,10 @@ async def open_traces(settings: SpanSettings | None) -> AsyncIterator[Traces]:
     if settings is None:
         yield Traces()
         return
+    # OpenTelemetry reads variables there, some as it is loaded: those that were checked, and no others.
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[name]
+    os.environ.update(settings.environment())
     from server.telemetry.spans import open_spans  # noqa: PLC0415 - 6 MB and 150 ms that only those with an exporter pay
 
     async with open_spans(settings) as spans:

@@ -189,6 +189,7 @@ def test_spans_go_by_grpc_too_with_headers_and_a_name_of_ones_own(tmp_path: Path
             "OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b",
             "OTEL_SERVICE_NAME": "sampling",
             "OTEL_TRACES_SAMPLER": "always_on",
+            "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "one this server does not know",  # The SDK reads it as it is loaded.
         }
         with Replica(tmp_path, **settings, **more) as replica:
             replica.put_rate("a", 0.5)

@@ -1,5 +1,6 @@
 """The log in files: bounded, and going on whatever happens to the folder."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -75,6 +76,17 @@ def test_two_servers_in_one_folder_lose_no_line_and_break_none(folder: Path, fil
         other.write([line(number + 1)])
     told = [json.loads(each)["number"] for path in folder.iterdir() for each in path.read_text().splitlines()]
     assert sorted(told) == list(range(1000, 1080))
+
+
+def test_while_another_server_moves_the_files_they_are_only_written(folder: Path, files: LogFiles) -> None:
+    files.write([line(number) for number in range(10)])
+    with (folder / "tracing-config.log").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        files.write([line(10)])
+        assert names(folder) == ["tracing-config.log"]
+    files.write([line(11)])
+    assert (folder / "tracing-config.1.log").read_text() == "".join(map(line, range(11)))
+    assert (folder / "tracing-config.log").read_text() == line(11)
 
 
 def test_a_folder_that_goes_away_is_told_once_and_written_again_when_it_is_back(folder: Path, files: LogFiles) -> None:
