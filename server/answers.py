@@ -5,12 +5,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-import msgspec
 from google.protobuf.message import DecodeError
 
 from sampling.catalog import Catalog
 from sampling.encode import encode_json, encode_protobuf
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters
+from server.polled import Polled, remember
 from server.polls.query import SERVICE_ONCE, service_names
 
 MAX_NAME_BYTES = 2048
@@ -26,12 +26,6 @@ LET_GO_AT_ONCE = 16
 
 SHARED = 10_000
 """How many different answers are kept for sharing between names."""
-
-SPELLINGS = 4
-"""How many spellings of one name (extra parameters, unknown fields) are remembered for each protocol."""
-
-REMEMBERED_BYTES = 512
-"""Longer requests are answered through their name: whoever sends large ones must not fill the memory."""
 
 Protocol = Literal["grpc", "http"]
 Outcome = Literal["answered", "bad_request", "unavailable"]
@@ -68,12 +62,12 @@ class Answers:
         self._catalog: Catalog | None = None
         self._generation = 0
         # Two dicts: bytes can be both a query string and a message, of two different services.
-        self._by_frame: dict[bytes, _Polled] = {}
-        self._by_query: dict[bytes, _Polled] = {}
-        self._by_name: dict[str, _Polled] = {}
+        self._by_frame: dict[bytes, Polled] = {}
+        self._by_query: dict[bytes, Polled] = {}
+        self._by_name: dict[str, Polled] = {}
         # A plain dict is slow to find its first key after many were taken from its front.
-        self._configured: OrderedDict[str, _Polled] = OrderedDict()
-        self._strangers: OrderedDict[str, _Polled] = OrderedDict()
+        self._configured: OrderedDict[str, Polled] = OrderedDict()
+        self._strangers: OrderedDict[str, Polled] = OrderedDict()
         self._shared: dict[bytes, bytes] = {}
         self.totals: dict[tuple[Protocol, Outcome], int] = {
             (protocol, outcome): 0 for protocol in ("grpc", "http") for outcome in ("answered", "bad_request", "unavailable")
@@ -177,7 +171,7 @@ class Answers:
         if polled.framed is None:
             polled.framed = self._share(_frame(encode_protobuf(catalog.resolve(name))))
             self._misses += 1
-        polled.frames = _remember(self._by_frame, polled.frames, body, polled)
+        polled.frames = remember(self._by_frame, polled.frames, body, polled)
         self._grpc_answered += 1
         return polled.framed
 
@@ -188,11 +182,11 @@ class Answers:
         if polled.json is None:
             polled.json = self._share(encode_json(catalog.resolve(name)))
             self._misses += 1
-        polled.queries = _remember(self._by_query, polled.queries, query, polled)
+        polled.queries = remember(self._by_query, polled.queries, query, polled)
         self._http_answered += 1
         return polled.json
 
-    def _polled(self, protocol: Protocol, name: str) -> "tuple[Catalog, _Polled]":
+    def _polled(self, protocol: Protocol, name: str) -> tuple[Catalog, Polled]:
         if len(name) > MAX_NAME_BYTES or len(name.encode(errors="surrogateescape")) > MAX_NAME_BYTES:
             self.totals[protocol, "bad_request"] += 1
             raise BadPoll(f"the service name is longer than {MAX_NAME_BYTES} bytes")
@@ -202,7 +196,7 @@ class Answers:
             raise NotReady
         polled = self._by_name.get(name)
         if polled is None:
-            polled = self._by_name[name] = _Polled(name, self._generation)
+            polled = self._by_name[name] = Polled(name, self._generation)
             self._keep(catalog, polled)
         elif polled.generation != self._generation:
             polled.generation = self._generation
@@ -210,7 +204,7 @@ class Answers:
         polled.recent = True
         return catalog, polled
 
-    def _keep(self, catalog: Catalog, polled: "_Polled") -> None:
+    def _keep(self, catalog: Catalog, polled: Polled) -> None:
         """Remember a name among its like, in place of the longest unpolled where there are too many."""
         if catalog.is_configured(polled.name):
             ring, capacity = self._configured, catalog.configured
@@ -219,7 +213,7 @@ class Answers:
         self._make_room(ring, capacity)
         ring[polled.name] = polled
 
-    def _make_room(self, ring: "OrderedDict[str, _Polled]", capacity: int) -> None:
+    def _make_room(self, ring: OrderedDict[str, Polled], capacity: int) -> None:
         """Let go of the longest unpolled: a clock, which costs a poll one attribute and no reordering.
 
         A few at a time, also where very many are too many since their records were deleted: polls wait meanwhile.
@@ -235,7 +229,7 @@ class Answers:
                 self._forget(polled)
                 self._evictions += 1
 
-    def _forget(self, polled: "_Polled") -> None:
+    def _forget(self, polled: Polled) -> None:
         del self._by_name[polled.name]
         self._configured.pop(polled.name, None)
         self._strangers.pop(polled.name, None)
@@ -249,30 +243,6 @@ class Answers:
         if len(self._shared) >= SHARED:
             self._shared = {}
         return self._shared.setdefault(response, response)
-
-
-class _Polled(msgspec.Struct, eq=False, gc=False):
-    """A name that was polled, its answers in both protocols, and the requests that lead here.
-
-    The garbage collector does not walk these: there are as many as services, and none can be part of a cycle.
-    """
-
-    name: str
-    generation: int
-    """The answers hold while this is the generation of ``Answers``."""
-    recent: bool = True
-    framed: bytes | None = None
-    json: bytes | None = None
-    frames: tuple[bytes, ...] = ()
-    queries: tuple[bytes, ...] = ()
-
-
-def _remember(polled_by: dict[bytes, _Polled], known: tuple[bytes, ...], request: bytes, polled: _Polled) -> tuple[bytes, ...]:
-    """Find the name by this request from now on, unless it is long or has enough spellings; its spellings are returned."""
-    if len(known) >= SPELLINGS or len(request) > REMEMBERED_BYTES or request in polled_by:
-        return known
-    polled_by[request] = polled
-    return (*known, request)
 
 
 def _frame(message: bytes) -> bytes:

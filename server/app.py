@@ -17,6 +17,7 @@ from sampling.strategies_file import NO_FILE
 from server.answers import Answers
 from server.certificates import POLLS, SIDECAR, Certificate, load_certificates
 from server.copies import HOT_COPY_SECONDS, SNAPSHOT_SECONDS, CopyKeeper, load_base
+from server.data_folder import admin_token
 from server.disk_space import DiskSpace
 from server.figures import StoreFigures
 from server.follower import PATIENCE_SECONDS, Follower
@@ -27,9 +28,9 @@ from server.redis_probe import RedisProbe
 from server.self_poll import SelfPoll
 from server.served import Served
 from server.setting_reader import SettingError
-from server.settings import PREFIX, Settings
+from server.settings import Settings
 from server.sidecar.app import Sidecar
-from server.sidecar.auth import Authentication, admin_token_in
+from server.sidecar.auth import Authentication
 from server.sidecar.parts import Parts
 from server.stores import Stores
 from server.strategies_file import StrategiesFileWatch
@@ -59,7 +60,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         traces = await stack.enter_async_context(open_traces(settings.spans))
         metrics = stack.enter_context(Metrics())
-        authentication = Authentication(settings, _data_folder(settings), metrics.authentication_failures)
+        authentication = Authentication(settings, admin_token(settings), metrics.authentication_failures)
         authentication.load()
         certificates = load_certificates(settings)
         ports = stack.enter_context(Ports(settings))
@@ -149,26 +150,6 @@ def _allow_many_connections() -> None:
     """As many file descriptors as this process may have: tens of thousands of clients keep a connection each."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _data_folder(settings: Settings) -> str:
-    """Make the data folder and find the admin token there or in the settings."""
-    folder = settings.data_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-        if settings.admin_token is not None:
-            return settings.admin_token
-        token, made = admin_token_in(folder)
-    except OSError as error:
-        raise SettingError(
-            f"{PREFIX}DATA_DIR: cannot write in {folder.absolute()}: {error.strerror}; name a folder of this user"
-        ) from None
-    if made:
-        _log.info("an admin token was made", file=str(folder / "admin-token"))
-    return token
 
 
 async def _strategies_file(settings: Settings) -> StrategiesFileWatch | None:

@@ -10,6 +10,7 @@ import structlog
 
 from sampling.records import KINDS, Change, Kind
 from server.followed_store import LAGGING, FollowedStore
+from server.following_outcome import FollowingOutcome
 from server.served import Served
 from server.telemetry.traces import Traces
 from storage.errors import ContentMismatch, StoreError, StoreUnavailable, StoreUnusable, WrongVersion
@@ -59,27 +60,33 @@ class Follower:
         """Held by whoever asks the store and moves what is served: the following, a refresh, an acceptance."""
         self._wake = asyncio.Event()
         self._caught_up = asyncio.Event()
-        self._confirmed = monotonic()
-        self._failures = 0
-        self._mismatch_since: float | None = None
-        self.problem: str | None = "the store has not answered yet"
-        """Why the store cannot be followed right now; None while it is."""
-        self._told: tuple[type[Exception], str | None] | None = None
-        """The kind of failure that the log has last told, since it could be followed."""
+        self._outcome = FollowingOutcome()
         self.gave_up = asyncio.Event()
         """Nothing is served, and the store is of a version that this program will never get anything from."""
         self._abandoned: Point | None = None
         self.histories_lost = 0
-        self.mismatches = 0
-        self.reconnects = 0
-        """Times that the store was followed again after it could not be."""
         self.writes: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         """Records that were committed here, deletions too."""
 
     @property
+    def problem(self) -> str | None:
+        """Why the store cannot be followed right now; None while it is."""
+        return self._outcome.problem
+
+    @property
     def staleness(self) -> float:
         """Seconds since the served point was last seen to be the head."""
-        return monotonic() - self._confirmed
+        return monotonic() - self._outcome.confirmed
+
+    @property
+    def mismatches(self) -> int:
+        """Loads and changes that missed their checksum."""
+        return self._outcome.mismatches
+
+    @property
+    def reconnects(self) -> int:
+        """Times that the store was followed again after it could not be."""
+        return self._outcome.reconnects
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -175,10 +182,10 @@ class Follower:
                 if isinstance(error, StoreUnusable):
                     # A backup of an older schema may have been restored: opening it again brings that up to date.
                     self.store.open_again()
-                self._failed(error)
+                self._outcome.failed(error, self.store, is_served=self._served.published)
                 if isinstance(error, WrongVersion) and self._served.point is None:
                     self.gave_up.set()
-                await asyncio.sleep(min(5.0, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0))
+                await asyncio.sleep(self._outcome.pause())
 
     async def _pause(self) -> None:
         """Until the store hints at news, a commit of ours wants to be served, or the tick."""
@@ -209,7 +216,7 @@ class Follower:
             await self._go_back(head, at)
 
     async def _move_forward(self, head: Head, at: Point) -> None:
-        if self._mismatch_since is not None:
+        if self._outcome.mismatch_since is not None:
             await self._load(at)
         elif head.point == at:
             self._served.checked_at = head.clock
@@ -224,7 +231,7 @@ class Follower:
 
         A content that misses its checksum for too long is served where there is nothing else.
         """
-        since = self._mismatch_since
+        since = self._outcome.mismatch_since
         trust = at is None and since is not None and monotonic() - since > MISMATCH_SECONDS
         with self._traces.apply(at) as came_to:
             async with self.store.load(at) as load:
@@ -261,30 +268,8 @@ class Follower:
         await self._load(at)
 
     def _succeeded(self) -> None:
-        self._confirmed = monotonic()
-        self._failures = 0
-        self._mismatch_since = None
-        self.store.foreign = None
-        if self.problem is not None:
-            self.reconnects += self._caught_up.is_set()
-            self.problem = self._told = None
-            point = self._served.point
-            _log.info("the store is followed", store=self.store.name, at=point and str(point))
+        self._outcome.succeeded(self.store, self._served.point, again=self._caught_up.is_set())
         self._caught_up.set()
-
-    def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        if isinstance(error, ContentMismatch):
-            self.mismatches += 1
-            self._mismatch_since = self._mismatch_since or monotonic()
-        self.problem = str(error)
-        # A server that stops, is away and starts again gives other reasons each time: health has the present one.
-        foreign = self.store.foreign
-        kind = type(error), None if foreign is None else foreign.store_id
-        if kind != self._told:
-            self._told = kind
-            serving = "answers go on from memory" if self._served.published else "nothing can be answered yet"
-            _log.error("the store cannot be followed", reason=str(error), address=self.store.address, effect=serving)
 
     async def _watch_windows(self) -> None:
         """Wall clock against the next start or end of a window; there are no longer timers."""

@@ -11,7 +11,8 @@ from sampling.catalog import Catalog
 from sampling.pb.jaeger.api_v2.sampling_pb2 import SamplingStrategyParameters, SamplingStrategyResponse
 from sampling.records import Change, Key, ServiceConfiguration, Stored, encode_record
 from sampling.strategy import EffectiveStrategy, OperationStrategy, SamplingStrategy
-from server.answers import LET_GO_AT_ONCE, SPARE, SPELLINGS, STRANGERS, Answers, BadPoll, NotReady
+from server.answers import LET_GO_AT_ONCE, SPARE, STRANGERS, Answers, BadPoll, NotReady
+from server.polled import SPELLINGS
 
 SEVEN = SamplingStrategy("ratelimiting", 7)
 EIGHT = SamplingStrategy("ratelimiting", 8)
