@@ -103,7 +103,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             served=served,
             follower=follower,
             health=health,
-            redis=probe is not None,
             strategies_file=watch,
             registration=surroundings.registration,
             cleanup=surroundings.cleanup,

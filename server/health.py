@@ -1,8 +1,6 @@
 """Is this process alive, is it ready for polls, and how are its parts: three questions, three answers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from time import monotonic
 from typing import Any
 
 from sampling.strategies_file import StrategiesFile
@@ -46,13 +44,6 @@ class Health:
         self.dependencies = dependencies
         self.stopping = False
         """Set at the first signal: readiness goes down, polls go on."""
-        self.started = datetime.now(UTC)
-        self._started = monotonic()
-
-    @property
-    def uptime(self) -> float:
-        """Seconds since the start, whatever became of the clock."""
-        return monotonic() - self._started
 
     @property
     def ready(self) -> bool:
@@ -63,8 +54,9 @@ class Health:
         return self._follower.problem is None
 
     @property
-    def redis_up(self) -> bool:
-        return self._redis is not None and self._redis.up
+    def redis_up(self) -> bool | None:
+        """None where there is no Redis to use."""
+        return None if self._redis is None else self._redis.up
 
     def report(self) -> dict[str, Any]:
         """All components, the three of the old service first. DOWN when ``db`` or ``diskSpace`` is; Redis down leaves it UP:

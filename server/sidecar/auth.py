@@ -21,6 +21,7 @@ from server.sidecar.client_address import client_address
 from server.sidecar.errors import Problem
 from server.sidecar.identity import ADMIN, Identity
 from server.sidecar.refusal import Reason, Refusal
+from server.sidecar.request_names import route_of
 from server.sidecar.tokens import TokenEntry, Tokens, read_token_file, token_digest
 from server.watched_file import WatchedFile
 
@@ -127,12 +128,11 @@ class Authentication:
 
     def _refused(self, event: str, request: web.Request, label: Reason, reason: str, **fields: str) -> None:
         self._failures.labels(label).inc()
-        resource = request.match_info.route.resource
         _log.warning(
             event,
             reason=reason,
             method=request.method,
-            route=resource and resource.canonical,  # Not the path: a search for addresses would find what a client put there.
+            route=route_of(request),  # Not the path: a search for addresses would find what a client put there.
             remote_addr=client_address(request, self._settings.trusted_proxies),
             **fields,
         )

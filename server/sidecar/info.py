@@ -41,15 +41,15 @@ class Info(msgspec.Struct, frozen=True, rename="camel"):
 
 async def info(call: Call[None, None]) -> web.Response:
     """No token is needed."""
-    parts = call.parts
+    parts, process = call.parts, call.parts.metrics.process
     return json_response(
         Info(
             app=_app(),
             python=Python(platform.python_version(), platform.python_implementation()),
             store=parts.follower.store.name,
             poll_server=parts.settings.poll_server,
-            started=parts.health.started,
-            uptime_seconds=round(parts.health.uptime, 3),
+            started=process.started_at,
+            uptime_seconds=round(process.uptime, 3),
         )
     )
 

@@ -5,17 +5,16 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from server.sidecar.client_address import client_address
 from server.sidecar.parts import PARTS
+from server.sidecar.request_names import is_routine, method_of, route_of
 from server.sidecar.turns import TURNS
 from server.telemetry.request_times import Request
 
 SLOW_MILLISECONDS = 1000.0
 """From here on a probe or scrape has a line too, as all else; the operations guide looks for such requests."""
-
-NO_ROUTE = "none"
 
 PROBES = ("/actuator/health/liveness", "/actuator/health/readiness")
 """What an orchestrator asks, and acts upon where it is not answered in time."""
@@ -39,11 +38,11 @@ async def request_log(
     WARNING: a defect, or a store that is away, has an ERROR of its own, and would have thousands through this line.
     """
     started = request[STARTED] = perf_counter()
-    await request.app[TURNS].wait(probe=route_of(request) in PROBES)
+    method, route = method_of(request), route_of(request) or "none"
+    await request.app[TURNS].wait(probe=route in PROBES)
     response = await handler(request)
     seconds = perf_counter() - started
     parts = request.app[PARTS]
-    method, route = method_of(request), route_of(request)
     parts.metrics.requests.observe(Request(method, route, str(response.status)), seconds)
     milliseconds = 1000 * seconds
     if response.status >= 500:
@@ -64,19 +63,3 @@ async def request_log(
         **({} if actor is None else {"actor": actor}),
     )
     return response
-
-
-def method_of(request: web.Request) -> str:
-    """One of a few: a method is whatever a client sends."""
-    return request.method if request.method in hdrs.METH_ALL else "other"
-
-
-def route_of(request: web.Request) -> str:
-    """The path with its placeholders, or NO_ROUTE: a path is whatever a client sends."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else NO_ROUTE
-
-
-def is_routine(route: str) -> bool:
-    """Whether it is for probes and scrapes."""
-    return route.startswith("/actuator/health") or route in ("/actuator/prometheus", "/metrics")

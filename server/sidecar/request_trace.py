@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.sidecar.client_address import client_address
 from server.sidecar.parts import PARTS
-from server.sidecar.request_log import NO_ROUTE, is_routine, method_of, route_of
+from server.sidecar.request_names import is_routine, method_of, route_of
 from server.telemetry.traces import Asked
 
 
@@ -21,7 +21,7 @@ async def request_trace(
     parts = request.app[PARTS]
     asked = Asked(
         method=method_of(request),
-        route=None if route == NO_ROUTE else route,
+        route=route,
         path=request.rel_url.raw_path,
         scheme=request.scheme,
         client=client_address(request, parts.settings.trusted_proxies),

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
@@ -54,8 +56,7 @@ def read_query(request: web.Request, query_type: type[Decoded] | None) -> Decode
     Raises:
         InvalidField: 400 for one that is unknown, repeated or cannot be taken.
     """
-    known = () if query_type is None else msgspec.structs.fields(cast("type[Query]", query_type))
-    repeated = {field.encode_name: _may_be_repeated(field.type) for field in known}
+    repeated = {} if query_type is None else _parameters(cast("type[Query]", query_type))
     given: dict[str, str | list[str]] = {}
     for name in dict.fromkeys(request.query):
         if name not in repeated:
@@ -71,6 +72,12 @@ def read_query(request: web.Request, query_type: type[Decoded] | None) -> Decode
     except ValueError as error:
         problem = invalid_record(with_choices(error, query_type))
         raise InvalidField(problem.field, problem.message, 400) from None
+
+
+@cache
+def _parameters(query_type: type[Query]) -> Mapping[str, bool]:
+    """The names, and whether each may be given several times."""
+    return {field.encode_name: _may_be_repeated(field.type) for field in msgspec.structs.fields(query_type)}
 
 
 def _may_be_repeated(field_type: Any) -> bool:

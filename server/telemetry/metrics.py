@@ -73,7 +73,6 @@ class Metrics:
         served: Served,
         follower: Follower,
         health: Health,
-        redis: bool,
         strategies_file: StrategiesFileWatch | None = None,
         registration: Registration | None = None,
         cleanup: TraceCleanup | None = None,
@@ -81,7 +80,7 @@ class Metrics:
         """Add the state of the parts."""
         for collector in (
             PollMetrics(answers, health),
-            StoreMetrics(served, follower, health, redis=redis),
+            StoreMetrics(served, follower, health),
             FileMetrics(served, strategies_file, health),
             DependencyMetrics(health, registration, cleanup),
             DiskMetrics(health.disk_space),

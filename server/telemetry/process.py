@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, process_time
 
@@ -16,13 +17,14 @@ class Process:
 
     def __init__(self, clock: Callable[[], float] = monotonic, processor_time: Callable[[], float] = process_time) -> None:
         self._clock, self._processor_time = clock, processor_time
+        self.started_at = datetime.now(UTC)
         self._started = self._asked = clock()
         self._used_then = processor_time()
         self._processors = 0.0
 
     @property
     def uptime(self) -> float:
-        """Seconds since it began to start."""
+        """Seconds since it began to start, whatever became of the time of day."""
         return self._clock() - self._started
 
     @property

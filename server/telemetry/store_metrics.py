@@ -12,8 +12,8 @@ from storage.interface import PoolState
 
 
 class StoreMetrics(Collector):
-    def __init__(self, served: Served, follower: Follower, health: Health, *, redis: bool) -> None:
-        self._served, self._follower, self._health, self._redis = served, follower, health, redis
+    def __init__(self, served: Served, follower: Follower, health: Health) -> None:
+        self._served, self._follower, self._health = served, follower, health
 
     def collect(self) -> Iterator[Metric]:
         yield from self._at()
@@ -28,8 +28,8 @@ class StoreMetrics(Collector):
             "tracing_config_clock_offset_seconds", "The store's clock ahead of ours.", follower.store.clock_offset
         )
         yield GaugeMetricFamily("db_up", "1 while the store answers and can be followed.", self._health.database_up)
-        if self._redis:
-            yield GaugeMetricFamily("redis_up", "1 while Redis answers.", self._health.redis_up)
+        if (redis_up := self._health.redis_up) is not None:
+            yield GaugeMetricFamily("redis_up", "1 while Redis answers.", redis_up)
         yield GaugeMetricFamily(
             "tracing_config_foreign_store",
             "1 while another store stands in place of the followed one: answers stay, writes are refused.",
